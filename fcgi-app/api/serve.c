@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * serve.c - one request from its stream to its log line
+ */
+#include <string.h>
+
+#include "api/api.h"
+#include "api/handlers.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define STATUS_CLIENT_LEFT 499 /* nginx's number; nobody is there to see it but the log */
+
+/* The catalogue is constant: its answer is printed once. */
+static void print_catalog(struct api *api)
+{
+    cJSON *root = json_object(api->arena);
+    cJSON *tasks = cJSON_AddArrayToObject(root, "tasks");
+    const struct task_desc *task;
+    for (int i = 0; (task = catalog_at(api->catalog, i)) != NULL; i++)
+        (void)cJSON_AddItemToArray(tasks, cJSON_Duplicate(task->source, true));
+    api->catalog_text = json_print(api->arena, root, &api->catalog_size);
+}
+
+int api_open(const struct config *cfg, struct gang *gang, struct api *ret_api,
+             struct error *reterr)
+{
+    struct api api = {.config = cfg, .gang = gang, .watch.fd = -1};
+    if (catalog_open(cfg, &api.catalog, reterr) != 0)
+        return -1;
+    api.arena = arena_new();
+    print_catalog(&api);
+    *ret_api = api;
+    return 0;
+}
+
+void api_close(struct api *api)
+{
+    if (!api)
+        return;
+    catalog_close(api->catalog);
+    arena_free(api->arena);
+    *api = (struct api){.watch.fd = -1};
+}
+
+static void log_request(const struct api *api, const struct http_request *req,
+                        const struct http_response *res, const struct route_match *match,
+                        const struct error *error, bool is_sent)
+{
+    const struct api_trace *t = &api->trace;
+    int status = error->code == ERR_STOPPED || !is_sent ? STATUS_CLIENT_LEFT : res->status;
+    bool has_failed = error->code != ERR_NONE;
+    bool is_ours = error->code == ERR_INTERNAL || error->code == ERR_EXECUTOR_CRASHED;
+    log_write(is_ours ? LOG_ERROR : LOG_INFO, "request", LOG_STR("request_id", req->request_id),
+              LOG_STR("method", req->method_name), LOG_STR("path", req->path),
+              LOG_STR("route", match->route ? match->route->pattern : NULL),
+              LOG_INT("status", status), LOG_STR("task", t->task),
+              LOG_NUM("ms", (double)(clock_us() - req->arrived_us) / 1e3),
+              LOG_NUM("queue_ms", (double)t->queue_us / 1e3),
+              LOG_NUM("run_ms", (double)t->run_us / 1e3),
+              LOG_NUM("cpu_ms", (double)t->cpu_us / 1e3),
+              LOG_INT("bytes_in", req->body_read), LOG_INT("bytes_out", (int64_t)res->body_size),
+              LOG_STR("problem", has_failed ? error_name(error->code) : NULL),
+              LOG_STR("detail", has_failed ? error->detail : NULL),
+              LOG_STR("cause", has_failed && error->cause[0] ? error->cause : NULL));
+}
+
+int api_serve(struct api *api, struct http_stream *stream, struct arena *a)
+{
+    struct http_limits limits = {api->config->http_max_params,
+                                 (size_t)api->config->http_max_params_bytes};
+    struct http_request *req;
+    struct http_response res;
+    struct route_match match = {0};
+    struct error error = {0};
+    api->trace = (struct api_trace){0};
+    http_response_init(&res, a);
+    if (http_request_read(stream, &limits, a, &req, &error) != 0)
+        http_response_problem(&res, req, &error, NULL);
+    else
+        route_dispatch(api_routes, api, req, &res, &match, &error);
+    bool is_sent = false;
+    if (error.code != ERR_STOPPED) {
+        http_body_discard(req);
+        is_sent = http_response_send(&res, req) == 0;
+    }
+    log_request(api, req, &res, &match, &error, is_sent);
+    return is_sent ? 0 : -1;
+}

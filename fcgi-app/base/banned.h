@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * banned.h - functions that do not compile here
+ *
+ * Each has a bounded or checked counterpart: snprintf, memcpy, strbuf, strtol.
+ * Included by base/error.h, so every file of ours sees it; system headers that
+ * name one of these have to be included before it.
+ */
+#ifndef BASE_BANNED_H
+#define BASE_BANNED_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef __GNUC__
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol gets
+#endif
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * log.c - see log.h
+ *
+ * A line is composed in a buffer on the stack and handed over in one write, so that processes
+ * that share stderr do not mix their lines, and so that "out of memory" can still be said.
+ * Neither the C library's time nor its floating-point formatting is used: both may allocate,
+ * and the latter obeys the locale.
+ */
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+
+#define LINE_MAX_BYTES 8192 /* with its newline */
+#define WRITE_TRIES 8
+#define WRITE_WAIT_MS 50 /* for a pipe that is full: a log must not hang its writer */
+#define NUMBER_MAX 1e15  /* beyond it three decimals mean nothing */
+
+static struct {
+    const char *process;
+    enum log_level level;
+} settings = {"gangsaw", LOG_INFO};
+
+static const char *const level_names[] = {
+    [LOG_DEBUG] = "debug",
+    [LOG_INFO] = "info",
+    [LOG_WARNING] = "warning",
+    [LOG_ERROR] = "error",
+};
+
+struct line {
+    char text[LINE_MAX_BYTES];
+    size_t size;
+    size_t limit;        /* of size; what is left beyond it closes the line */
+    size_t string_limit; /* escaped bytes that the value of a field may take */
+    bool is_full;        /* something did not fit */
+};
+
+void log_init(const char *process, enum log_level level)
+{
+    settings.process = process;
+    settings.level = level;
+}
+
+int log_level_parse(const char *name)
+{
+    for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
+        if (strcmp(name, level_names[i]) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+static void put(struct line *l, const char *bytes, size_t size)
+{
+    if (size > l->limit - l->size) {
+        l->is_full = true;
+        return;
+    }
+    memcpy(l->text + l->size, bytes, size);
+    l->size += size;
+}
+
+static void put_text(struct line *l, const char *text)
+{
+    put(l, text, strlen(text));
+}
+
+/*
+ * Escape the character at `text` into `ret`; *ret_length is what it took of the text. Besides
+ * what JSON wants, characters that a terminal obeys or a reader takes for the end of a line
+ * are escaped: DEL, C1 controls (U+0085, U+009B), U+2028 and U+2029.
+ */
+static size_t escape(const char *text, char ret[8], size_t *ret_length)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t length = utf8_length(text, strnlen(text, 4));
+
+    *ret_length = length > 0 ? length : 1;
+    if (length == 0) {
+        memcpy(ret, "\xef\xbf\xbd", 3);
+        return 3;
+    }
+    if (*p == '"' || *p == '\\') {
+        ret[0] = '\\';
+        ret[1] = *text;
+        return 2;
+    }
+    if (*p < 0x20 || *p == 0x7f)
+        return (size_t)snprintf(ret, 8, "\\u%04x", *p);
+    if (p[0] == 0xc2 && p[1] < 0xa0)
+        return (size_t)snprintf(ret, 8, "\\u%04x", p[1]);
+    if (p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9))
+        return (size_t)snprintf(ret, 8, "\\u20%02x", p[2] - 0x80u);
+    memcpy(ret, text, length);
+    return length;
+}
+
+static void put_string(struct line *l, const char *text, size_t size_limit)
+{
+    put_text(l, "\"");
+    for (size_t used = 0; *text && !l->is_full;) {
+        char escaped[8];
+        size_t length;
+        size_t size = escape(text, escaped, &length);
+        if (used + size > size_limit) {
+            put_text(l, "\u2026");
+            break;
+        }
+        put(l, escaped, size);
+        used += size;
+        text += length;
+    }
+    put_text(l, "\"");
+}
+
+static void put_integer(struct line *l, int64_t integer)
+{
+    char text[24];
+    (void)snprintf(text, sizeof(text), "%" PRId64, integer);
+    put_text(l, text);
+}
+
+static void put_number(struct line *l, double number)
+{
+    if (!isfinite(number) || fabs(number) > NUMBER_MAX) {
+        put_text(l, "null"); /* JSON has no other word for it */
+        return;
+    }
+    int64_t thousandths = (int64_t)(fabs(number) * 1000 + 0.5);
+    char text[32];
+    (void)snprintf(text, sizeof(text), "%s%" PRId64 ".%03" PRId64,
+                   number < 0 && thousandths > 0 ? "-" : "", thousandths / 1000,
+                   thousandths % 1000);
+    put_text(l, text);
+}
+
+/* RFC 3339. The date by Howard Hinnant's civil_from_days, for days since 1970 that are not
+ * negative. */
+static void put_time(struct line *l, int64_t now_us)
+{
+    int64_t second = now_us / 1000000 % 86400;
+    int64_t days = now_us / 1000000 / 86400 + 719468; /* since 0000-03-01 */
+    int64_t era = days / 146097;
+    int64_t day_of_era = days % 146097;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t month_from_march = (5 * day_of_year + 2) / 153;
+    int day = (int)(day_of_year - (153 * month_from_march + 2) / 5 + 1);
+    int month = (int)(month_from_march < 10 ? month_from_march + 3 : month_from_march - 9);
+    int year = (int)(year_of_era + era * 400 + (month <= 2 ? 1 : 0));
+    char text[64];
+    (void)snprintf(text, sizeof(text), "\"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ\"", year, month, day,
+                   (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60),
+                   (int)(now_us % 1000000));
+    put_text(l, text);
+}
+
+static void put_field(struct line *l, const struct log_field *f)
+{
+    if (f->kind == LOG_KIND_STR && !f->str)
+        return;
+    size_t before = l->size;
+    put_text(l, ",");
+    put_string(l, f->name, LINE_MAX_BYTES);
+    put_text(l, ":");
+    if (f->kind == LOG_KIND_STR)
+        put_string(l, f->str, l->string_limit);
+    else if (f->kind == LOG_KIND_INT)
+        put_integer(l, f->integer);
+    else
+        put_number(l, f->number);
+    if (l->is_full)
+        l->size = before; /* a field is there as a whole or not at all */
+}
+
+static void compose(struct line *l, size_t string_limit, int64_t now_us, enum log_level level,
+                    const char *message, const struct log_field *fields)
+{
+    l->size = 0;
+    l->limit = sizeof(l->text) - 2;
+    l->string_limit = string_limit;
+    l->is_full = false;
+    put_text(l, "{\"time\":");
+    put_time(l, now_us);
+    put_text(l, ",\"level\":");
+    put_string(l, level_names[level], LINE_MAX_BYTES);
+    put_text(l, ",\"process\":");
+    put_string(l, settings.process, LINE_MAX_BYTES);
+    put_text(l, ",\"pid\":");
+    put_integer(l, getpid());
+    put_field(l, &(const struct log_field)LOG_STR("message", message));
+    for (const struct log_field *f = fields; f->kind != LOG_KIND_END && !l->is_full; f++)
+        put_field(l, f);
+    l->limit = sizeof(l->text);
+    put_text(l, "}\n");
+}
+
+/* One write in all but name: a remainder is sent after it only where a full pipe took a part. */
+static void write_line(const char *text, size_t size)
+{
+    for (int i = 0; i < WRITE_TRIES && size > 0; i++) {
+        ssize_t n = write(STDERR_FILENO, text, size);
+        if (n >= 0) {
+            text += n;
+            size -= (size_t)n;
+        } else if (errno == EAGAIN) {
+            struct pollfd pfd = {.fd = STDERR_FILENO, .events = POLLOUT};
+            if (poll(&pfd, 1, WRITE_WAIT_MS) == 0)
+                return;
+        } else if (errno != EINTR) {
+            return;
+        }
+    }
+}
+
+void log_fields(enum log_level level, const char *message, const struct log_field *fields)
+{
+    if (level < settings.level)
+        return;
+    int saved = errno;
+    int64_t now_us = clock_real_us();
+    struct line l;
+    compose(&l, LINE_MAX_BYTES, now_us, level, message, fields);
+    if (l.is_full) {
+        /* The largest limit on each string with which the line fits: only the longest are cut. */
+        size_t fits = 0, too_large = LINE_MAX_BYTES;
+        while (too_large - fits > 1) {
+            size_t middle = fits + (too_large - fits) / 2;
+            compose(&l, middle, now_us, level, message, fields);
+            if (l.is_full)
+                too_large = middle;
+            else
+                fits = middle;
+        }
+        compose(&l, fits, now_us, level, message, fields);
+    }
+    write_line(l.text, l.size);
+    errno = saved;
+}

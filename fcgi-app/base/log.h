@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * log.h - structured JSON log lines on stderr
+ *
+ * One line is one JSON object and one write(2):
+ * {"time":"2026-01-31T12:00:00.123456Z","level":"info","process":"worker","pid":7,"message":"...",...}
+ * Strings from outside are escaped, so no client can forge a line; a line ends
+ * at 8 KiB (the longest strings are cut). Only main loops log.
+ *
+ *     log_write(LOG_ERROR, "executor died", LOG_INT("pid", pid), LOG_STR("signal", name));
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdint.h>
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
+
+enum log_kind { LOG_KIND_END, LOG_KIND_STR, LOG_KIND_INT, LOG_KIND_NUM };
+
+struct log_field {
+    enum log_kind kind;
+    const char *name;
+    const char *str; /* NULL: the field is left out */
+    int64_t integer;
+    double number;
+};
+
+/* clang-format off */
+#define LOG_STR(n, v) {.kind = LOG_KIND_STR, .name = (n), .str = (v)}
+#define LOG_INT(n, v) {.kind = LOG_KIND_INT, .name = (n), .integer = (v)}
+#define LOG_NUM(n, v) {.kind = LOG_KIND_NUM, .name = (n), .number = (v)} /* three decimals */
+#define log_write(level, message, ...)                                                            \
+    log_fields((level), (message),                                                                 \
+               (const struct log_field[]){__VA_ARGS__ __VA_OPT__(,) {.kind = LOG_KIND_END}})
+/* clang-format on */
+
+/* `process` is a static string, "master", "worker" …; lines below `level` are dropped. */
+void log_init(const char *process, enum log_level level);
+void log_fields(enum log_level level, const char *message, const struct log_field *fields);
+
+/* "debug", "info", "warning", "error" to the level; -1 for anything else. */
+int log_level_parse(const char *name);
+
+#endif

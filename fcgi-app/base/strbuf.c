@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * strbuf.c - see strbuf.h
+ */
+#include "base/strbuf.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/utf8.h"
+
+static void reserve(struct strbuf *sb, size_t more)
+{
+    if (sb->capacity > sb->size && sb->capacity - sb->size > more)
+        return;
+    size_t wanted = sb->size + more + 1;
+    size_t capacity = wanted + wanted / 2 + 64;
+    char *text = wanted > more && capacity > wanted ? malloc(capacity) : NULL;
+    if (!text) {
+        log_write(LOG_ERROR, "out of memory", LOG_INT("size_bytes", (int64_t)more));
+        _Exit(70);
+    }
+    memcpy(text, sb->text, sb->size);
+    text[sb->size] = '\0';
+    if (sb->capacity > 0)
+        free(sb->text);
+    sb->text = text;
+    sb->capacity = capacity;
+}
+
+void strbuf_release(struct strbuf *sb)
+{
+    if (!sb)
+        return;
+    if (sb->capacity > 0)
+        free(sb->text);
+    *sb = (struct strbuf)STRBUF_INIT;
+}
+
+void strbuf_reset(struct strbuf *sb)
+{
+    sb->size = 0;
+    if (sb->capacity > 0)
+        sb->text[0] = '\0';
+}
+
+void strbuf_add(struct strbuf *sb, const void *bytes, size_t size)
+{
+    if (size == 0)
+        return;
+    reserve(sb, size);
+    memcpy(sb->text + sb->size, bytes, size);
+    sb->size += size;
+    sb->text[sb->size] = '\0';
+}
+
+void strbuf_addstr(struct strbuf *sb, const char *text)
+{
+    strbuf_add(sb, text, strlen(text));
+}
+
+void strbuf_addch(struct strbuf *sb, char c)
+{
+    strbuf_add(sb, &c, 1);
+}
+
+void strbuf_addf(struct strbuf *sb, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int size = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (size <= 0)
+        return;
+    reserve(sb, (size_t)size);
+    va_start(ap, fmt);
+    (void)vsnprintf(sb->text + sb->size, (size_t)size + 1, fmt, ap);
+    va_end(ap);
+    sb->size += (size_t)size;
+}
+
+void strbuf_add_json(struct strbuf *sb, const char *text, size_t size)
+{
+    strbuf_addch(sb, '"');
+    for (size_t i = 0; i < size;) {
+        unsigned char c = (unsigned char)text[i];
+        size_t length = utf8_length(text + i, size - i);
+        if (c == '"' || c == '\\') {
+            strbuf_addf(sb, "\\%c", c);
+        } else if (c < 0x20 || c == 0x7f) {
+            strbuf_addf(sb, "\\u%04x", c);
+        } else if (length == 0) {
+            strbuf_addstr(sb, "\xef\xbf\xbd");
+            length = 1;
+        } else {
+            strbuf_add(sb, text + i, length);
+        }
+        i += length > 0 ? length : 1;
+    }
+    strbuf_addch(sb, '"');
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * user.h - give root up
+ */
+#ifndef BASE_USER_H
+#define BASE_USER_H
+
+#include "base/error.h"
+
+/*
+ * Become `user` with its groups, for good. Nothing to do unless the process is root.
+ * Errors: ERR_INTERNAL; the detail says what to change.
+ */
+int user_drop_root(const char *user, struct error *reterr);
+
+#endif

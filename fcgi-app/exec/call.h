@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * call.h - one run on one connection to an executor, as the waiting side sees it
+ *
+ * A state machine without waits of its own: whoever drives it polls `fd` and calls call_receive(),
+ * and looks at the clock. Everything that comes from the executor is checked here against the descriptor.
+ */
+#ifndef EXEC_CALL_H
+#define EXEC_CALL_H
+
+#include "exec/compute.h"
+
+enum call_state {
+    CALL_SENT,    /* not started yet */
+    CALL_STARTED, /* an executor computes it */
+    CALL_ENDED,   /* result or error has come: `failed` says which */
+    CALL_LOST,    /* the connection ended without an end message */
+};
+
+struct call {
+    struct arena *arena;
+    const struct task_desc *task;
+    int fd; /* the connection; -1: none */
+    uint64_t run;
+    enum call_state state;
+    pid_t executor; /* its pid, once started; 0 before */
+    int pidfd;      /* of it; -1 before */
+    int statm_fd;   /* its memory figures; -1 until sampled */
+    size_t output_left;
+    bool failed; /* ended by an error, in `error` */
+    struct error error;
+    struct compute_output *outputs;
+    int output_count, output_capacity;
+    cJSON *result;
+    int64_t started_us, ended_us, cpu_us;
+};
+
+/* `run` is a number of gang_new_run(). */
+void call_init(struct call *c, struct arena *a, const struct task_desc *task, uint64_t run);
+
+/* Close what it holds; outputs stay with the arena. */
+void call_release(struct call *c);
+
+/* Connect to an executor of the gang and send the order. ERR_UNAVAILABLE when there is none. */
+int call_connect(struct call *c, struct gang *g, struct payload *order, size_t body_size,
+                 struct error *reterr);
+
+/* Take one message; `fd` is readable. Errors: ERR_INTERNAL, ERR_TOO_LARGE: the executor is not to be trusted on, kill it. */
+int call_receive(struct call *c, struct error *reterr);
+
+/*
+ * Give a call up before it started: no executor starts it any more. Returns false when one just
+ * did: state is then CALL_STARTED, and it has to be stopped.
+ */
+bool call_withdraw(struct call *c);
+
+/* SIGKILL to the executor of a started call. */
+void call_kill(const struct call *c);
+
+/* Bytes of memory that the executor holds at the moment; 0 when unknown. */
+size_t call_resident_bytes(struct call *c);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * compute.c - see compute.h
+ */
+#include "exec/compute.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "exec/call.h"
+
+#define SAMPLE_US 100000         /* memory is looked at this often */
+#define EXIT_STATUS_WAIT_MS 1000 /* for the master to have reaped a dead executor */
+#define START_ATTEMPTS 5         /* executors that may die before they start the run */
+
+struct wait {
+    const struct compute_request *request;
+    struct gang *gang;
+    struct gang_place *place;
+    struct call call;
+    struct control *control; /* the executor's; NULL before it started */
+    int executor;
+    int64_t queue_deadline_us, run_deadline_us, kill_at_us, sample_at_us;
+    bool is_stopping, peer_left, watch_fired;
+    struct error reason; /* why it is being stopped, or has failed */
+};
+
+static int set_overloaded(const struct wait *w, struct error *reterr, const char *what)
+{
+    const struct gang_shape *shape = gang_shape(w->gang);
+    return error_set(reterr, ERR_OVERLOADED, "%s (slots = %d, queue_length = %d, queue_seconds = %g).",
+                     what, shape->slots[w->request->task->class], shape->queue_length,
+                     w->request->queue_seconds);
+}
+
+/* The master notes an executor's pid right after it forked it; the executor may have been faster. */
+static int find_executor(const struct wait *w)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        int i = gang_executor_of(w->gang, w->call.executor);
+        if (i >= 0)
+            return i;
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return -1;
+}
+
+static void enter_started(struct wait *w)
+{
+    w->executor = find_executor(w);
+    w->control = w->executor >= 0 ? gang_control(w->gang, w->executor) : NULL;
+    w->run_deadline_us = w->call.started_us + (int64_t)(w->request->seconds * 1e6);
+    w->sample_at_us = w->call.started_us + SAMPLE_US;
+    gang_place_enter(w->place, PLACE_RUNNING, w->call.run, w->executor);
+}
+
+/* The stop flag first, which keeps the engine warm; whoever does not see it is killed. */
+static void begin_stop(struct wait *w)
+{
+    w->is_stopping = true;
+    w->kill_at_us = clock_us() + (int64_t)(w->request->grace_seconds * 1e6);
+    if (w->control)
+        atomic_store(&w->control->stop_run, w->call.run);
+    gang_place_enter(w->place, PLACE_STOPPING, w->call.run, w->executor);
+}
+
+/* Give up for `w->reason`: at once while nothing computes, else by stopping the run. */
+static void give_up(struct wait *w)
+{
+    if (w->call.state == CALL_STARTED) {
+        begin_stop(w);
+        return;
+    }
+    /* An executor that started it in this very moment can no longer tell us anything: end it. */
+    if (!call_withdraw(&w->call))
+        call_kill(&w->call);
+    w->call.state = CALL_LOST;
+    w->is_stopping = true;
+}
+
+static void on_peer_left(struct wait *w)
+{
+    w->peer_left = true;
+    if (w->is_stopping || (w->call.state != CALL_SENT && w->call.state != CALL_STARTED))
+        return;
+    (void)error_set(&w->reason, ERR_STOPPED, "The client closed its connection.");
+    give_up(w);
+}
+
+static void on_message(struct wait *w)
+{
+    struct error why;
+    enum call_state before = w->call.state;
+    if (call_receive(&w->call, &why) != 0) {
+        if (!w->is_stopping)
+            w->reason = why;
+        w->is_stopping = true;
+        call_kill(&w->call);
+        w->call.state = CALL_LOST;
+        return;
+    }
+    if (before == CALL_SENT && w->call.state == CALL_STARTED)
+        enter_started(w);
+}
+
+static void check_memory(struct wait *w, int64_t now_us)
+{
+    size_t limit = w->request->task->memory_bytes;
+    w->sample_at_us = now_us + SAMPLE_US;
+    if (call_resident_bytes(&w->call) <= limit)
+        return;
+    (void)error_set(&w->reason, ERR_EXECUTOR_CRASHED,
+                    "The run used more memory than its limit memory_mb = %zu and was ended.",
+                    limit / (1024 * 1024));
+    w->is_stopping = true;
+    w->kill_at_us = now_us;
+}
+
+static void on_time(struct wait *w)
+{
+    int64_t now_us = clock_us();
+    if (w->call.state == CALL_SENT && now_us >= w->queue_deadline_us) {
+        (void)set_overloaded(w, &w->reason, "No executor became free in time");
+        give_up(w);
+    } else if (w->call.state == CALL_STARTED && !w->is_stopping) {
+        if (now_us >= w->run_deadline_us) {
+            (void)error_set(&w->reason, ERR_TIMED_OUT,
+                            "The run took longer than its limit %s = %g s and was stopped.",
+                            w->request->seconds_limit, w->request->seconds);
+            give_up(w);
+        } else if (now_us >= w->sample_at_us) {
+            check_memory(w, now_us);
+        }
+    }
+    if (w->call.state == CALL_STARTED && w->is_stopping && now_us >= w->kill_at_us) {
+        call_kill(&w->call);
+        w->call.state = CALL_LOST;
+    }
+}
+
+static int64_t next_deadline_us(const struct wait *w)
+{
+    if (w->call.state == CALL_SENT)
+        return w->queue_deadline_us;
+    if (w->is_stopping)
+        return w->kill_at_us;
+    return w->run_deadline_us < w->sample_at_us ? w->run_deadline_us : w->sample_at_us;
+}
+
+/* Until the call has ended or is lost. */
+static void wait_for_end(struct wait *w)
+{
+    while (w->call.state == CALL_SENT || w->call.state == CALL_STARTED) {
+        struct pollfd fds[3] = {
+            {.fd = w->call.fd, .events = POLLIN},
+            {.fd = w->peer_left ? -1 : w->request->peer_fd, .events = POLLRDHUP},
+            {.fd = w->watch_fired ? -1 : w->request->watch.fd, .events = POLLIN}};
+        if (poll(fds, 3, clock_poll_ms(next_deadline_us(w))) > 0) {
+            if (fds[0].revents)
+                on_message(w);
+            if (fds[1].revents)
+                on_peer_left(w);
+            if (fds[2].revents) {
+                w->watch_fired = true;
+                w->request->watch.on_ready(w->request->watch.context);
+            }
+        }
+        on_time(w);
+    }
+}
+
+static int describe_crash(const struct wait *w, struct error *reterr)
+{
+    int status;
+    if (!gang_exit_status(w->gang, w->call.executor, EXIT_STATUS_WAIT_MS, &status))
+        return error_set(reterr, ERR_UNAVAILABLE,
+                         "The pool ended in the middle of this run; try again.");
+    if (WIFSIGNALED(status)) {
+        const char *name = sigabbrev_np(WTERMSIG(status));
+        return error_set(reterr, ERR_EXECUTOR_CRASHED,
+                         "The executor was ended by signal SIG%s in the middle of this run.",
+                         name ? name : "?");
+    }
+    return error_set(reterr, ERR_EXECUTOR_CRASHED,
+                     "The executor exited with status %d in the middle of this run.",
+                     WEXITSTATUS(status));
+}
+
+/* What the run came to, once the wait is over. */
+static int conclude(struct wait *w, struct error *reterr)
+{
+    if (w->is_stopping) {
+        *reterr = w->reason;
+        return -1;
+    }
+    if (w->call.state == CALL_LOST)
+        return describe_crash(w, reterr);
+    if (w->call.failed) {
+        *reterr = w->call.error;
+        return -1;
+    }
+    return 0;
+}
+
+/* Send the order, again to another executor when one dies before it starts it. */
+static int send_and_wait(struct wait *w, struct arena *a, size_t body_size, struct error *reterr)
+{
+    for (int attempt = 1;; attempt++) {
+        uint64_t run = gang_new_run(w->gang);
+        call_init(&w->call, a, w->request->task, run);
+        gang_place_enter(w->place, PLACE_WAITING, run, -1);
+        if (call_connect(&w->call, w->gang, w->request->body, body_size, reterr) == 0) {
+            wait_for_end(w);
+            if (w->is_stopping || w->call.executor != 0)
+                return conclude(w, reterr);
+            (void)error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
+        }
+        if (attempt == START_ATTEMPTS || w->watch_fired)
+            return -1;
+        call_release(&w->call);
+    }
+}
+
+static void fill_outcome(const struct wait *w, int64_t ended_us, struct compute_outcome *out)
+{
+    const struct call *c = &w->call;
+    int64_t started_us = c->started_us ? c->started_us : ended_us;
+    *out = (struct compute_outcome){.result = c->result,
+                                    .outputs = c->outputs,
+                                    .output_count = c->output_count,
+                                    .queue_us = started_us - w->request->arrived_us,
+                                    .run_us = ended_us - started_us,
+                                    .cpu_us = c->cpu_us,
+                                    .was_started = c->started_us != 0};
+}
+
+static bool has_left(int peer_fd)
+{
+    struct pollfd p = {.fd = peer_fd, .events = POLLRDHUP};
+    return peer_fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
+static int encode_order(const struct compute_request *r, struct error *reterr)
+{
+    struct order order = {.module = r->task->module,
+                          .task = r->task->name,
+                          .params = r->params,
+                          .params_size = r->params_size,
+                          .limits = r->task->limits,
+                          .limit_count = r->task->limit_count,
+                          .inputs = r->inputs,
+                          .input_count = r->input_count};
+    return order_encode(&order, r->body, reterr);
+}
+
+int compute_run(struct gang *g, struct arena *a, const struct compute_request *request,
+                struct compute_outcome *ret_outcome, struct error *reterr)
+{
+    enum task_class class = request->task->class;
+    struct wait w = {.request = request,
+                     .gang = g,
+                     .executor = -1,
+                     .queue_deadline_us =
+                         request->arrived_us + (int64_t)(request->queue_seconds * 1e6)};
+    call_init(&w.call, a, request->task, 0);
+    w.place = gang_place_take(g, class, request->task->name, request->request_id);
+
+    int result;
+    if (!w.place) {
+        result = set_overloaded(&w, reterr, "All places are taken");
+    } else if (has_left(request->peer_fd)) {
+        result = error_set(reterr, ERR_STOPPED, "The client closed its connection.");
+    } else {
+        size_t body_size = request->body->size;
+        result = encode_order(request, reterr);
+        if (result == 0)
+            result = send_and_wait(&w, a, body_size, reterr);
+    }
+    int64_t ended_us = clock_us();
+    fill_outcome(&w, ended_us, ret_outcome);
+    if (ret_outcome->was_started)
+        gang_observe_run(g, class, ret_outcome->run_us);
+    if (result != 0 && (reterr->code == ERR_OVERLOADED || reterr->code == ERR_UNAVAILABLE))
+        ret_outcome->retry_after_s = gang_retry_after(g, class);
+    call_release(&w.call);
+    gang_place_free(w.place);
+    return result;
+}

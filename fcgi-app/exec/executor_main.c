@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * executor_main.c - gangsaw-executor: loads modules and computes one run at a time
+ *
+ * Started by a pool's master, a runner or plain CGI, never by hand. It never reads a descriptor
+ * of a client's and has nothing but its socket, its control page and its standard streams.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "exec/control.h"
+#include "exec/module.h"
+#include "exec/order.h"
+#include "exec/run.h"
+#include "exec/spawn.h"
+
+#define ORDER_MAX ((size_t)1 << 40)  /* the sender is trusted with the size of inputs */
+#define IDLE_SECONDS 1               /* an idle executor looks after its memory this often */
+#define SILENT_SECONDS 10            /* a peer that connected and sends no order */
+#define HEAP_THRESHOLD (64 * 1024 * 1024)
+#define FILES_MAX 64
+
+struct executor {
+    const char *modules_dir, *preload;
+    pid_t parent;
+    off_t control_offset;
+    long max_runs, idle_mb;
+    bool is_listening;
+    struct control *control;
+    struct module_set *modules;
+    struct arena *arena;
+    long runs_left;
+    bool is_trimmed; /* nothing was computed since the last trim */
+};
+
+static void parse_options(struct executor *e, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"modules", required_argument, NULL, 'm'},  {"preload", required_argument, NULL, 'p'},
+        {"parent", required_argument, NULL, 'P'},   {"control", required_argument, NULL, 'c'},
+        {"max-runs", required_argument, NULL, 'r'}, {"idle-mb", required_argument, NULL, 'i'},
+        {"listen", no_argument, NULL, 'l'},         {"connected", no_argument, NULL, 'C'},
+        {NULL, 0, NULL, 0}};
+    int c;
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (c) {
+        case 'm': e->modules_dir = optarg; break;
+        case 'p': e->preload = optarg; break;
+        case 'P': e->parent = (pid_t)strtol(optarg, NULL, 10); break;
+        case 'c': e->control_offset = (off_t)strtoll(optarg, NULL, 10); break;
+        case 'r': e->max_runs = strtol(optarg, NULL, 10); break;
+        case 'i': e->idle_mb = strtol(optarg, NULL, 10); break;
+        case 'l': e->is_listening = true; break;
+        case 'C': e->is_listening = false; break;
+        default: _exit(64);
+        }
+    }
+    if (!e->modules_dir || e->parent <= 0) {
+        (void)fputs("gangsaw-executor is started by gangsaw, not by hand\n", stderr);
+        _exit(64);
+    }
+}
+
+/* Die with the parent, in the middle of a run too. */
+static void tie_to_parent(const struct executor *e)
+{
+    int fd = EXECUTOR_FD_LIFELINE;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || fcntl(fd, F_SETOWN, getpid()) != 0 ||
+        fcntl(fd, F_SETSIG, SIGKILL) != 0 || fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK) != 0 ||
+        getppid() != e->parent)
+        _exit(71);
+    (void)setpgid(0, 0); /* a terminal's ^C is for the master to handle */
+}
+
+static void limit_self(void)
+{
+    struct rlimit files = {FILES_MAX, FILES_MAX};
+    struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0 || setrlimit(RLIMIT_CORE, &none) != 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        _exit(71);
+    /* A write over a limit fails with an error, where SIGXFSZ would look like a crash. */
+    static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+        (void)signal(ignored[i], SIG_IGN);
+    /* Freed pictures stay with the heap between runs: fewer page faults; idle trims it. */
+    (void)mallopt(M_MMAP_THRESHOLD, HEAP_THRESHOLD);
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_THRESHOLD);
+}
+
+/* Its own page is all of the shared memory that an executor can ever reach. */
+static void map_control(struct executor *e)
+{
+    void *page = mmap(NULL, CONTROL_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+                      EXECUTOR_FD_MEMORY, e->control_offset);
+    if (page == MAP_FAILED)
+        _exit(71);
+    (void)close(EXECUTOR_FD_MEMORY);
+    e->control = page;
+}
+
+static void preload_modules(struct executor *e)
+{
+    char *names = arena_strdup(e->arena, e->preload ? e->preload : "");
+    char *rest = names;
+    for (char *name; (name = strsep(&rest, " ")) != NULL;) {
+        struct error why;
+        if (*name && module_preload(e->modules, name, &why) != 0)
+            log_write(LOG_WARNING, why.detail, LOG_STR("cause", why.cause));
+    }
+    arena_reset(e->arena);
+}
+
+/* About max_runs, differently for each: a pool's executors must not go all at once. */
+static long jittered(long max_runs)
+{
+    uint32_t random = 0;
+    (void)getrandom(&random, sizeof(random), 0);
+    long spread = max_runs / 5;
+    return max_runs + (spread > 0 ? (long)(random % (uint32_t)(2 * spread + 1)) - spread : 0);
+}
+
+static size_t resident_mb(void)
+{
+    char text[128];
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+    if (fd >= 0)
+        (void)close(fd);
+    text[size > 0 ? size : 0] = '\0';
+    char *second = strchr(text, ' ');
+    return second ? strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) >> 20 : 0;
+}
+
+/* Idle: give memory back; an executor that stays large is replaced by a fresh one. */
+static void on_idle(struct executor *e)
+{
+    if (e->is_trimmed)
+        return;
+    e->is_trimmed = true;
+    if (resident_mb() <= (size_t)e->idle_mb)
+        return;
+    module_set_trim(e->modules);
+    (void)malloc_trim(0);
+    if (resident_mb() > (size_t)e->idle_mb)
+        _exit(EXECUTOR_RECYCLED);
+}
+
+static int compute(struct executor *e, int fd, const struct wire_message *m)
+{
+    struct error error = {0}, gone;
+    struct payload nothing = PAYLOAD_INIT;
+    /* A run that nobody waits for any more is not begun. */
+    if (wire_send(fd, WIRE_STARTED, m->run, &nothing, 0, true, &gone) != 0)
+        return -1;
+    struct order order;
+    const struct task *task;
+    struct run *run;
+    if (order_decode(m, e->arena, &order, &error) != 0 ||
+        module_find_task(e->modules, order.module, order.task, &task, &error) != 0 ||
+        run_new(e->arena, m, &order, e->control, &run, &error) != 0)
+        return run_send_error(fd, m->run, &error, 0);
+    e->runs_left--;
+    e->is_trimmed = false;
+    return run_compute(run, task, fd);
+}
+
+/* Take one order from a connection and compute it. False: the connection is done. */
+static bool serve_one(struct executor *e, int fd)
+{
+    struct wire_message m;
+    struct error why;
+    int got = wire_receive(fd, ORDER_MAX, &m, &why);
+    if (got < 0 && why.code == ERR_STOPPED && !e->is_listening) {
+        on_idle(e);
+        return true;
+    }
+    if (got <= 0)
+        return false;
+    int result = compute(e, fd, &m);
+    payload_release(&m.payload);
+    arena_reset(e->arena);
+    return result == 0;
+}
+
+static void set_receive_timeout(int fd, int seconds)
+{
+    struct timeval timeout = {.tv_sec = seconds};
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+}
+
+/* In a pool: each connection brings one run. */
+static void serve_listening(struct executor *e)
+{
+    set_receive_timeout(EXECUTOR_FD_SOCKET, IDLE_SECONDS);
+    while (e->runs_left > 0) {
+        int fd = accept4(EXECUTOR_FD_SOCKET, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            on_idle(e);
+        else if (fd < 0 && errno != EINTR && errno != ECONNABORTED)
+            _exit(71);
+        if (fd < 0)
+            continue;
+        set_receive_timeout(fd, SILENT_SECONDS);
+        (void)serve_one(e, fd);
+        (void)close(fd);
+    }
+}
+
+/* Under a runner: one connection for life. */
+static void serve_connected(struct executor *e)
+{
+    set_receive_timeout(EXECUTOR_FD_SOCKET, IDLE_SECONDS);
+    while (e->runs_left > 0 && serve_one(e, EXECUTOR_FD_SOCKET))
+        continue;
+}
+
+int main(int argc, char **argv)
+{
+    static struct executor e;
+    log_init("executor", LOG_INFO);
+    parse_options(&e, argc, argv);
+    tie_to_parent(&e);
+    limit_self();
+    map_control(&e);
+    e.arena = arena_new();
+    e.modules = module_set_new(e.modules_dir);
+    if (!e.modules)
+        _exit(71);
+    e.runs_left = jittered(e.max_runs);
+    preload_modules(&e);
+    atomic_store(&e.control->ready, 1);
+    if (e.is_listening)
+        serve_listening(&e);
+    else
+        serve_connected(&e);
+    _exit(EXECUTOR_RECYCLED);
+}

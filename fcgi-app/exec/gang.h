@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * gang.h - executors, the places in front of them, and who may have one
+ *
+ * One shared mapping per generation of a pool. Its creator (the master) starts the executors
+ * and reaps them; workers join it, take a place for each admitted request and compute
+ * through it (exec/compute.h). A place is owned by the worker whose pid stands in it, taken
+ * with one compare-and-swap and given back by the master when that worker died: none can leak.
+ * A class has slots + queue_length places, so the waiting room is bounded exactly.
+ */
+#ifndef EXEC_GANG_H
+#define EXEC_GANG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "exec/catalog.h"
+#include "exec/control.h"
+
+#define GANG_TEXT_SIZE 72
+
+enum place_state { PLACE_WAITING = 1, PLACE_RUNNING, PLACE_STOPPING };
+
+struct gang_shape {
+    int slots[TASK_CLASS_COUNT]; /* executors of each class; 0: none */
+    int queue_length;            /* of each class that has slots */
+};
+
+struct gang_place {
+    _Atomic int32_t owner; /* pid of the worker; 0: free */
+    _Atomic int32_t state; /* enum place_state */
+    _Atomic int32_t executor; /* its number while running, else -1 */
+    _Atomic uint64_t run; /* the number it waits for or runs under */
+    _Atomic int64_t since_us;    /* when it entered its state */
+    char task[GANG_TEXT_SIZE];   /* for the status; written by the owner alone */
+    char request_id[GANG_TEXT_SIZE];
+};
+
+struct gang_executor {
+    _Atomic int32_t pid; /* 0: none at the moment */
+    int32_t class;
+    _Atomic int64_t started_us;
+};
+
+struct gang;
+
+/*
+ * Create the mapping and a private listening socket for each class that has slots.
+ * The sockets have no name left in the file system: who joins connects through the descriptors.
+ */
+int gang_create(const struct gang_shape *shape, struct gang **ret_gang, struct error *reterr);
+
+/*
+ * Join one: `memory_fd` and `socket_fds` (O_PATH, -1 where a class has no slots) are gang_memory_fd() and gang_address_fd(), inherited.
+ * Takes the descriptors over. Errors: ERR_INTERNAL when the mapping is another build's.
+ */
+int gang_join(int memory_fd, const int socket_fds[TASK_CLASS_COUNT], struct gang **ret_gang,
+              struct error *reterr);
+void gang_close(struct gang *g); /* NULL is fine */
+
+int gang_memory_fd(const struct gang *g);
+int gang_address_fd(const struct gang *g, enum task_class class); /* O_PATH, to connect to */
+int gang_listen_fd(const struct gang *g, enum task_class class);  /* the creator's, for executors */
+const struct gang_shape *gang_shape(const struct gang *g);
+
+int gang_executor_count(const struct gang *g);
+struct gang_executor *gang_executor(const struct gang *g, int i);
+struct control *gang_control(const struct gang *g, int i);
+off_t gang_control_offset(const struct gang *g, int i); /* within the memory, for the executor to map */
+int gang_executor_of(const struct gang *g, pid_t pid);  /* -1 when none of that pid */
+
+int gang_place_count(const struct gang *g); /* of all classes */
+struct gang_place *gang_place(const struct gang *g, int i);
+
+/* How many places of `class` are taken, and how many of those are computing. */
+void gang_load(const struct gang *g, enum task_class class, int *ret_taken, int *ret_busy);
+
+/* Take a place for the calling process; NULL when all are taken. */
+struct gang_place *gang_place_take(struct gang *g, enum task_class class, const char *task,
+                                   const char *request_id);
+void gang_place_free(struct gang_place *p); /* NULL is fine */
+void gang_place_enter(struct gang_place *p, enum place_state state, uint64_t run, int executor);
+
+/* Seconds after which a place should be free, from the pool's own figures: 1 to 60. */
+int gang_retry_after(const struct gang *g, enum task_class class);
+
+/* Count a run of `run_us` into those figures. */
+void gang_observe_run(struct gang *g, enum task_class class, int64_t run_us);
+
+/* A run number that is unique within the gang, never 0. */
+uint64_t gang_new_run(struct gang *g);
+
+/* The creator's notes: executor `i` lives as `pid`; a child of that pid ended with a wait status. */
+void gang_executor_started(struct gang *g, int i, pid_t pid);
+void gang_executor_ended(struct gang *g, int i, int status);
+
+/* Does any place stand for this run? If not, nobody waits for it any more. */
+bool gang_run_is_wanted(const struct gang *g, uint64_t run);
+
+/* Free all places of a worker that died. */
+void gang_worker_ended(struct gang *g, pid_t pid);
+
+/* How executor `pid` ended. Waits up to `timeout_ms` for its parent to know; false after that. */
+bool gang_exit_status(const struct gang *g, pid_t pid, int timeout_ms, int *ret_status);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run.c - see run.h and tasks/task.h
+ */
+#include "exec/run.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+
+struct run_output {
+    struct run *run;
+    const char *name, *media_type;
+    struct payload *payload;
+    struct run_output *next;
+};
+
+struct run {
+    struct arena *arena;
+    const struct wire_message *message;
+    struct order order;
+    uint64_t number;
+    struct control *control;
+    cJSON *params, *result;
+    struct run_input *inputs; /* in the order of the order's */
+    struct run_output *first, *last;
+    size_t output_max, output_used;
+    struct error overflow; /* set by the write that went over output_max: the run fails with it */
+};
+
+int run_new(struct arena *a, const struct wire_message *m, const struct order *order,
+            struct control *control, struct run **ret_run, struct error *reterr)
+{
+    struct run *run = arena_alloc(a, sizeof(*run));
+    *run = (struct run){.arena = a, .message = m, .order = *order, .number = m->run, .control = control};
+    if (json_parse(a, order->params, order->params_size, &run->params, reterr) != 0)
+        return error_internal(reterr, "run: the parameters did not arrive as JSON");
+    run->inputs = arena_alloc(a, (size_t)order->input_count * sizeof(*run->inputs));
+    for (int i = 0; i < order->input_count; i++) {
+        const struct order_input *in = &order->inputs[i];
+        run->inputs[i] = (struct run_input){
+            .name = in->name,
+            .media_type = in->media_type,
+            .file_name = in->file_name,
+            .bytes = in->size > 0 ? m->payload.bytes + in->offset : (const unsigned char *)"",
+            .size = in->size};
+    }
+    double output_bytes = run_limit(run, "output_bytes");
+    run->output_max = output_bytes > 0 ? (size_t)output_bytes : 0;
+    *ret_run = run;
+    return 0;
+}
+
+const struct cJSON *run_params(const struct run *run)
+{
+    return run->params;
+}
+
+int run_input_count(const struct run *run, const char *name)
+{
+    int count = 0;
+    for (int i = 0; i < run->order.input_count; i++)
+        count += strcmp(run->inputs[i].name, name) == 0;
+    return count;
+}
+
+const struct run_input *run_input(struct run *run, const char *name, int i)
+{
+    for (int k = 0; k < run->order.input_count && i >= 0; k++) {
+        if (strcmp(run->inputs[k].name, name) == 0 && i-- == 0)
+            return &run->inputs[k];
+    }
+    return NULL;
+}
+
+struct run_output *run_output(struct run *run, const char *name, const char *media_type)
+{
+    struct run_output *out = arena_alloc(run->arena, sizeof(*out));
+    out->run = run;
+    out->name = arena_strdup(run->arena, name);
+    out->media_type = arena_strdup(run->arena, media_type);
+    out->payload = payload_new(run->arena);
+    if (run->last)
+        run->last->next = out;
+    else
+        run->first = out;
+    run->last = out;
+    return out;
+}
+
+int run_write(struct run_output *out, const void *bytes, size_t size, struct error *reterr)
+{
+    struct run *run = out->run;
+    if (size > run->output_max - run->output_used) {
+        (void)error_set(&run->overflow, ERR_TOO_LARGE,
+                        "The output is larger than the limit output_bytes = %zu.", run->output_max);
+        *reterr = run->overflow;
+        return -1;
+    }
+    if (payload_append(out->payload, bytes, size, reterr) != 0)
+        return -1;
+    run->output_used += size;
+    return 0;
+}
+
+void run_result(struct run *run, struct cJSON *result)
+{
+    cJSON_Delete(run->result);
+    run->result = result;
+}
+
+double run_limit(const struct run *run, const char *name)
+{
+    for (int i = 0; i < run->order.limit_count; i++) {
+        if (strcmp(run->order.limits[i].name, name) == 0)
+            return run->order.limits[i].value;
+    }
+    return NAN;
+}
+
+bool run_progress(struct run *run, double fraction, const char *what)
+{
+    struct control *c = run->control;
+    if (fraction >= 0 && fraction <= 1)
+        atomic_store_explicit(&c->fraction_ppm, (uint32_t)(fraction * 1e6), memory_order_relaxed);
+    if (what && strncmp(what, c->text, CONTROL_TEXT_SIZE - 1) != 0) {
+        atomic_fetch_add(&c->text_sequence, 1);
+        (void)strncpy(c->text, what, CONTROL_TEXT_SIZE - 1);
+        atomic_fetch_add(&c->text_sequence, 1);
+    }
+    return atomic_load_explicit(&c->stop_run, memory_order_relaxed) != run->number;
+}
+
+static int64_t cpu_us(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int run_send_error(int fd, uint64_t run, const struct error *error, int64_t used_us)
+{
+    struct error why;
+    struct payload payload = PAYLOAD_INIT;
+    struct wire_writer w = {.payload = &payload, .error = &why};
+    wire_put_u64(&w, (uint64_t)error->code);
+    wire_put_text(&w, error->detail);
+    wire_put_text(&w, error->cause);
+    wire_put_u64(&w, (uint64_t)used_us);
+    int result = w.failed ? -1 : wire_send(fd, WIRE_ERROR, run, &payload, 0, false, &why);
+    payload_release(&payload);
+    return result;
+}
+
+static int send_output(const struct run_output *out, int fd, struct error *reterr)
+{
+    size_t body_size = out->payload->size;
+    struct wire_writer w = {.payload = out->payload, .error = reterr};
+    wire_put_text(&w, out->name);
+    wire_put_text(&w, out->media_type);
+    if (w.failed)
+        return -1;
+    int result = wire_send(fd, WIRE_OUTPUT, out->run->number, out->payload, body_size, false, reterr);
+    payload_release(out->payload); /* the receiver has it now */
+    return result;
+}
+
+static int send_result(const struct run *run, int fd, int64_t used_us, struct error *reterr)
+{
+    struct payload payload = PAYLOAD_INIT;
+    size_t size = 0;
+    const char *text = run->result ? json_print(run->arena, run->result, &size) : "";
+    int result = payload_append(&payload, text, size, reterr);
+    struct wire_writer w = {.payload = &payload, .error = reterr, .failed = result != 0};
+    wire_put_u64(&w, (uint64_t)used_us);
+    result = w.failed ? -1 : wire_send(fd, WIRE_RESULT, run->number, &payload, size, false, reterr);
+    payload_release(&payload);
+    return result;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SPACE_IS_LIMITED 0 /* its shadow memory alone takes terabytes */
+#else
+#define ADDRESS_SPACE_IS_LIMITED 1
+#endif
+
+#define ADDRESS_SPACE_BASE ((size_t)4 << 30) /* libraries, fonts, models: mapped, not resident */
+
+static void lower_limit(__rlimit_resource_t resource, size_t value)
+{
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == (rlim_t)value)
+        return;
+    limit.rlim_cur = (rlim_t)value < limit.rlim_max ? (rlim_t)value : limit.rlim_max;
+    (void)setrlimit(resource, &limit);
+}
+
+/*
+ * A second line behind the waiting side's samples of resident memory: they come every 100 ms, and do not show memfds.
+ */
+static void set_limits(const struct run *run)
+{
+    double memory_mb = run_limit(run, "memory_mb");
+    lower_limit(RLIMIT_FSIZE, run->output_max + 65536); /* records come on top */
+    if (ADDRESS_SPACE_IS_LIMITED && memory_mb > 0)
+        lower_limit(RLIMIT_AS, ADDRESS_SPACE_BASE + run->message->payload.size + run->output_max +
+                                   2 * (size_t)(memory_mb * 1048576));
+}
+
+int run_compute(struct run *run, const struct task *task, int fd)
+{
+    struct error error = {0};
+    struct control *c = run->control;
+    int64_t cpu_before_us = cpu_us();
+    set_limits(run);
+    memset(c->text, 0, sizeof(c->text));
+    atomic_store(&c->fraction_ppm, 0);
+    atomic_store(&c->run, run->number);
+
+    int result = task->run(run, &error);
+    if (result == 0 && run->overflow.code != ERR_NONE) {
+        error = run->overflow;
+        result = -1;
+    }
+    for (struct run_output *out = run->first; out && result == 0; out = out->next)
+        result = send_output(out, fd, &error);
+    int64_t used_us = cpu_us() - cpu_before_us;
+    /* Before the end is announced: a run that nobody has a place for looks like an orphan. */
+    atomic_store(&c->run, 0);
+    atomic_fetch_add(&c->runs, 1);
+    if (result == 0)
+        result = send_result(run, fd, used_us, &error);
+    if (result != 0)
+        result = run_send_error(fd, run->number, &error, used_us);
+
+    cJSON_Delete(run->result);
+    run->result = NULL;
+    return result;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run.h - one run inside the executor: what stands behind tasks/task.h
+ */
+#ifndef EXEC_RUN_H
+#define EXEC_RUN_H
+
+#include "base/arena.h"
+#include "exec/control.h"
+#include "exec/order.h"
+#include "tasks/task.h"
+
+/*
+ * Make a run of a RUN message.
+ * Ownership: the run belongs to `a` and keeps pointers into the message. Errors: ERR_INTERNAL.
+ */
+int run_new(struct arena *a, const struct wire_message *m, const struct order *order,
+            struct control *control, struct run **ret_run, struct error *reterr);
+
+/* Compute it and send its outputs and its end. -1 when the other end is gone. */
+int run_compute(struct run *run, const struct task *task, int fd);
+
+/* Send ERROR as the end of a run that could not be computed. -1 when the other end is gone. */
+int run_send_error(int fd, uint64_t run, const struct error *error, int64_t cpu_us);
+
+#endif

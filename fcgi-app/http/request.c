@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * request.c - see request.h
+ *
+ * nginx has looked at all of this before. It is checked again because the FastCGI socket is
+ * an interface of its own, and plain CGI has no nginx in front.
+ */
+#include "http/request.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "base/utf8.h"
+#include "http/field.h"
+
+#define ARRIVED_MAX_US (60 * INT64_C(1000000))
+#define CONTENT_LENGTH_MAX (INT64_C(1) << 53)
+
+static const char *param(const struct http_request *req, const char *name)
+{
+    const char *value = req->stream->param(req->stream, name);
+    return value ? value : "";
+}
+
+static bool is_request_id(const char *text)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    size_t size = strlen(text);
+    return size >= 1 && size <= 64 && strspn(text, allowed) == size;
+}
+
+static void read_request_id(struct http_request *req)
+{
+    const char *id = param(req, "REQUEST_ID");
+    if (is_request_id(id)) {
+        memcpy(req->request_id, id, strlen(id) + 1);
+        return;
+    }
+    uint64_t random[2] = {0, 0};
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        random[0] = (uint64_t)clock_real_us(); /* an id for the log, not a secret */
+    (void)snprintf(req->request_id, sizeof(req->request_id), "%016llx%016llx",
+                   (unsigned long long)random[0], (unsigned long long)random[1]);
+}
+
+/* nginx's $msec, "1700000000.123", in milliseconds; -1 when it is not one. */
+static int64_t parse_msec(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits < 1 || digits > 12 || text[digits] != '.' ||
+        strspn(text + digits + 1, "0123456789") != 3 || text[digits + 4] != '\0')
+        return -1;
+    int64_t ms = 0;
+    for (const char *p = text; *p; p++) {
+        if (*p != '.')
+            ms = ms * 10 + (*p - '0');
+    }
+    return ms;
+}
+
+static void read_arrival(struct http_request *req)
+{
+    req->arrived_us = clock_us();
+    int64_t started_ms = parse_msec(param(req, "REQUEST_STARTED"));
+    if (started_ms < 0)
+        return;
+    int64_t waited_us = clock_real_us() - started_ms * 1000;
+    if (waited_us > 0 && waited_us <= ARRIVED_MAX_US)
+        req->arrived_us -= waited_us;
+}
+
+static void read_method(struct http_request *req)
+{
+    static const struct {
+        const char *name;
+        enum http_method method;
+    } methods[] = {{"GET", HTTP_GET},        {"HEAD", HTTP_HEAD},   {"POST", HTTP_POST},
+                   {"PUT", HTTP_PUT},        {"PATCH", HTTP_PATCH}, {"DELETE", HTTP_DELETE},
+                   {"OPTIONS", HTTP_OPTIONS}};
+    const char *name = param(req, "REQUEST_METHOD");
+    req->method = HTTP_OTHER;
+    req->method_name = arena_strndup(req->arena, name, strnlen(name, 32));
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (strcmp(name, methods[i].name) == 0)
+            req->method = methods[i].method;
+    }
+}
+
+static int check_params(const struct http_request *req, const struct http_limits *limits,
+                        struct error *reterr)
+{
+    int count = 0;
+    size_t size = 0;
+    for (char **p = req->stream->params(req->stream); *p; p++) {
+        size += strlen(*p);
+        if (++count > limits->max_params)
+            return error_set(reterr, ERR_HEADERS_TOO_LARGE,
+                             "The request has more than %d header fields (max_params).",
+                             limits->max_params);
+        if (size > limits->max_params_bytes)
+            return error_set(reterr, ERR_HEADERS_TOO_LARGE,
+                             "The request's header fields have more than %zu bytes "
+                             "(max_params_bytes).",
+                             limits->max_params_bytes);
+    }
+    return 0;
+}
+
+static bool has_control(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f)
+            return true;
+    }
+    return false;
+}
+
+static int read_path(struct http_request *req, struct error *reterr)
+{
+    const char *info = param(req, "PATH_INFO");
+    const char *path = param(req, "DOCUMENT_URI");
+    if (*info)
+        path = arena_printf(req->arena, "%s%s", param(req, "SCRIPT_NAME"), info);
+    else if (!*path)
+        path = param(req, "SCRIPT_NAME");
+    if (path[0] != '/')
+        return error_set(reterr, ERR_INVALID_REQUEST, "The path does not begin with '/'.");
+    if (has_control(path))
+        return error_set(reterr, ERR_INVALID_REQUEST, "The path has a control character.");
+    if (!utf8_is_valid(path, strlen(path)))
+        return error_set(reterr, ERR_INVALID_REQUEST, "The path is not valid UTF-8.");
+    req->path = arena_strdup(req->arena, path);
+    return 0;
+}
+
+static int read_query(struct http_request *req, struct error *reterr)
+{
+    const char *query = param(req, "QUERY_STRING");
+    if (has_control(query))
+        return error_set(reterr, ERR_INVALID_REQUEST, "The query has a control character.");
+    req->query = arena_strdup(req->arena, query);
+    return 0;
+}
+
+static int read_content_length(struct http_request *req, struct error *reterr)
+{
+    const char *text = param(req, "CONTENT_LENGTH");
+    int64_t length = 0;
+    for (const char *p = text; *p; p++) {
+        if (*p < '0' || *p > '9')
+            return error_set(reterr, ERR_INVALID_REQUEST,
+                             "The Content-Length is not a decimal number.");
+        length = length * 10 + (*p - '0');
+        if (length > CONTENT_LENGTH_MAX)
+            return error_set(reterr, ERR_INVALID_REQUEST, "The Content-Length is over 2^53.");
+    }
+    req->content_length = length;
+    return 0;
+}
+
+static int read_content_type(struct http_request *req, struct error *reterr)
+{
+    req->content_type = arena_strdup(req->arena, param(req, "CONTENT_TYPE"));
+    if (*field_skip_space(req->content_type) == '\0')
+        return 0;
+    const char *rest;
+    char *media_type = field_media_type(req->arena, req->content_type, &rest);
+    if (media_type)
+        rest = field_skip_space(rest);
+    if (!media_type || (*rest != '\0' && *rest != ';'))
+        return error_set(reterr, ERR_INVALID_REQUEST,
+                         "The Content-Type is not of the form \"type/subtype\".");
+    req->media_type = media_type;
+    return 0;
+}
+
+int http_request_read(struct http_stream *stream, const struct http_limits *limits, struct arena *a,
+                      struct http_request **ret_request, struct error *reterr)
+{
+    struct http_request *req = arena_alloc(a, sizeof(*req));
+    *req = (struct http_request){
+        .arena = a,
+        .stream = stream,
+        .path = "",
+        .query = "",
+        .media_type = "",
+        .content_type = "",
+    };
+    *ret_request = req;
+    read_request_id(req);
+    read_arrival(req);
+    read_method(req);
+    /* The length first: whatever else is wrong, the body has to be discarded. */
+    if (read_content_length(req, reterr) != 0 || check_params(req, limits, reterr) != 0 ||
+        read_path(req, reterr) != 0 || read_query(req, reterr) != 0 ||
+        read_content_type(req, reterr) != 0)
+        return -1;
+    if (req->method_name[0] == '\0')
+        return error_set(reterr, ERR_INVALID_REQUEST, "The request has no method.");
+    return 0;
+}
+
+static char *variable_name(struct arena *a, const char *name)
+{
+    bool is_bare = strcasecmp(name, "Content-Type") == 0 || strcasecmp(name, "Content-Length") == 0;
+    char *variable = arena_printf(a, "%s%s", is_bare ? "" : "HTTP_", name);
+    for (char *p = variable; *p; p++)
+        *p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+    return variable;
+}
+
+/* A field that comes in several lines is one list (RFC 9110 section 5.3). */
+const char *http_header(const struct http_request *req, const char *name)
+{
+    const char *variable = variable_name(req->arena, name);
+    size_t size = strlen(variable);
+    struct strbuf joined = STRBUF_INIT;
+    const char *value = NULL;
+    for (char **p = req->stream->params(req->stream); *p; p++) {
+        if (strncmp(*p, variable, size) != 0 || (*p)[size] != '=')
+            continue;
+        if (value) {
+            if (joined.size == 0)
+                strbuf_addstr(&joined, value);
+            strbuf_addstr(&joined, ", ");
+            strbuf_addstr(&joined, *p + size + 1);
+        }
+        value = *p + size + 1;
+    }
+    if (joined.size > 0)
+        value = arena_strndup(req->arena, joined.text, joined.size);
+    strbuf_release(&joined);
+    return value;
+}
+
+int http_body_read(struct http_request *req, size_t max_bytes, const char *limit_name,
+                   struct payload *body, struct error *reterr)
+{
+    if ((uint64_t)req->content_length > max_bytes)
+        return error_set(reterr, ERR_TOO_LARGE,
+                         "The body has %lld bytes; the limit %s is %zu bytes.",
+                         (long long)req->content_length, limit_name, max_bytes);
+    size_t rest = (size_t)(req->content_length - req->body_read);
+    if (payload_reserve(body, rest, reterr) != 0)
+        return -1;
+    while (rest > 0) {
+        ssize_t n = req->stream->read(req->stream, body->bytes + body->size, rest);
+        if (n <= 0) {
+            (void)error_set(reterr, ERR_INVALID_REQUEST,
+                            "The body ended after %lld of %lld bytes (Content-Length).",
+                            (long long)req->body_read, (long long)req->content_length);
+            return error_cause(reterr, n < 0 ? "the peer failed" : "the peer sent no more");
+        }
+        body->size += (size_t)n;
+        req->body_read += n;
+        rest -= (size_t)n;
+    }
+    return 0;
+}
+
+void http_body_discard(struct http_request *req)
+{
+    char trash[16384];
+    while (req->body_read < req->content_length) {
+        int64_t rest = req->content_length - req->body_read;
+        size_t size = rest < (int64_t)sizeof(trash) ? (size_t)rest : sizeof(trash);
+        ssize_t n = req->stream->read(req->stream, trash, size);
+        if (n <= 0)
+            return;
+        req->body_read += n;
+    }
+}
+
+char *http_field_param(struct arena *a, const char *field, const char *wanted)
+{
+    const char *cursor = field + strcspn(field, ";");
+    struct field_param found;
+    while (field_param_next(&cursor, &found) > 0) {
+        if (field_param_is(&found, wanted))
+            return field_param_value(a, &found);
+    }
+    return NULL;
+}

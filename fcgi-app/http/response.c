@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * response.c - see response.h
+ *
+ * A FastCGI answer is a CGI answer: a Status line, header fields, an empty line, the body.
+ */
+#include "http/response.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/strbuf.h"
+#include "http/field.h"
+#include "http/problem.h"
+
+void http_response_init(struct http_response *res, struct arena *a)
+{
+    *res = (struct http_response){.arena = a};
+}
+
+static bool is_field_value(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static void add_field(struct http_response *res, const char *name, const char *value)
+{
+    size_t size = strlen(name);
+    if (size == 0 || field_token_size(name) != size || !is_field_value(value))
+        return;
+    struct http_header_field *field = arena_alloc(res->arena, sizeof(*field));
+    field->name = arena_strdup(res->arena, name);
+    field->value = value;
+    if (res->last)
+        res->last->next = field;
+    else
+        res->first = field;
+    res->last = field;
+}
+
+void http_response_header(struct http_response *res, const char *name, const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int size = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (size >= 0) {
+        char *value = arena_alloc(res->arena, (size_t)size + 1);
+        (void)vsnprintf(value, (size_t)size + 1, fmt, again);
+        add_field(res, name, value);
+    }
+    va_end(again);
+}
+
+static void remove_fields(struct http_response *res, bool (*is_doomed)(const char *name))
+{
+    struct http_header_field **link = &res->first;
+    res->last = NULL;
+    while (*link) {
+        if (is_doomed((*link)->name)) {
+            *link = (*link)->next;
+        } else {
+            res->last = *link;
+            link = &(*link)->next;
+        }
+    }
+}
+
+static bool is_content_type(const char *name)
+{
+    return strcasecmp(name, "Content-Type") == 0;
+}
+
+/* What a handler said about a body that it then could not give. */
+static bool is_about_body(const char *name)
+{
+    static const char *const others[] = {"ETag", "Last-Modified", "Accept-Ranges", "Cache-Control",
+                                         "Gangsaw-Result"};
+    if (strncasecmp(name, "Content-", 8) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (strcasecmp(name, others[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+void http_response_body(struct http_response *res, int status, const char *media_type,
+                        const void *body, size_t size)
+{
+    remove_fields(res, is_content_type);
+    http_response_header(res, "Content-Type", "%s", media_type);
+    res->status = status;
+    res->body = body;
+    res->body_size = size;
+    res->problem = ERR_NONE;
+}
+
+void http_response_json(struct http_response *res, int status, const cJSON *value)
+{
+    if (value) {
+        size_t size;
+        char *text = json_print(res->arena, value, &size);
+        http_response_body(res, status, "application/json", text, size);
+        return;
+    }
+    remove_fields(res, is_content_type);
+    res->status = status;
+    res->body = NULL;
+    res->body_size = 0;
+    res->problem = ERR_NONE;
+}
+
+static void add_member(struct strbuf *sb, const char *name, const char *text)
+{
+    strbuf_addf(sb, ",\"%s\":", name);
+    strbuf_add_json(sb, text, strlen(text));
+}
+
+static void add_field_errors(struct strbuf *sb, const struct field_errors *errors)
+{
+    const char *separator = "";
+    strbuf_addstr(sb, ",\"errors\":[");
+    for (const struct field_error *e = errors->first; e; e = e->next) {
+        strbuf_addf(sb, "%s{\"pointer\":", separator);
+        strbuf_add_json(sb, e->pointer, strlen(e->pointer));
+        add_member(sb, "detail", e->detail);
+        strbuf_addch(sb, '}');
+        separator = ",";
+    }
+    strbuf_addch(sb, ']');
+}
+
+void http_response_problem(struct http_response *res, const struct http_request *req,
+                           const struct error *err, const struct field_errors *errors)
+{
+    const struct problem *problem = problem_find(err->code);
+    struct strbuf sb = STRBUF_INIT;
+    strbuf_addf(&sb, "{\"type\":\"/problems/%s\"", error_name(problem->code));
+    add_member(&sb, "title", problem->title);
+    strbuf_addf(&sb, ",\"status\":%d", problem->status);
+    add_member(&sb, "detail", err->detail);
+    add_member(&sb, "request_id", req->request_id);
+    if (errors && errors->first)
+        add_field_errors(&sb, errors);
+    strbuf_addch(&sb, '}');
+    remove_fields(res, is_about_body);
+    http_response_body(res, problem->status, "application/problem+json",
+                       arena_memdup(res->arena, sb.text, sb.size), sb.size);
+    strbuf_release(&sb);
+    http_response_header(res, "Cache-Control", "no-store");
+    res->problem = err->code;
+}
+
+static const char *reason_phrase(int status)
+{
+    static const struct {
+        int status;
+        const char *phrase;
+    } phrases[] = {
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {206, "Partial Content"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {416, "Range Not Satisfiable"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+    };
+    for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++) {
+        if (phrases[i].status == status)
+            return phrases[i].phrase;
+    }
+    return "Other";
+}
+
+int http_response_send(const struct http_response *res, struct http_request *req)
+{
+    assert(res->status != 0);
+    bool may_have_body = res->status != 204 && res->status != 304;
+    struct strbuf head = STRBUF_INIT;
+    strbuf_addf(&head, "Status: %d %s\r\n", res->status, reason_phrase(res->status));
+    for (const struct http_header_field *f = res->first; f; f = f->next)
+        strbuf_addf(&head, "%s: %s\r\n", f->name, f->value);
+    if (may_have_body)
+        strbuf_addf(&head, "Content-Length: %zu\r\n", res->body_size);
+    strbuf_addf(&head, "X-Request-Id: %s\r\n\r\n", req->request_id);
+    int status = req->stream->write(req->stream, head.text, head.size);
+    strbuf_release(&head);
+    if (status == 0 && may_have_body && req->method != HTTP_HEAD && res->body_size > 0)
+        status = req->stream->write(req->stream, res->body, res->body_size);
+    return status;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stream_fcgi.c - FastCGI by libfcgi, without its accept and without its close
+ *
+ * libfcgi parses and writes the records; the connection's life is ours. Its own accept spins or
+ * hangs on silent peers, and its own close waits up to two seconds for the peer's. So a
+ * connection is put into the request as if it had been kept open (ipcFd, keepConnection), and is
+ * taken out again before libfcgi finishes the request.
+ */
+#include "http/stream.h"
+
+#include <assert.h>
+#include <fastcgi.h>
+#include <fcgiapp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define WRITE_CHUNK (1 << 20) /* FCGX_PutStr() takes an int */
+#define LINGER_MS 1000
+#define LINGER_BYTES (1 << 20)
+
+struct fcgi_stream {
+    struct http_stream base; /* first: the callbacks get a pointer to it */
+    FCGX_Request request;
+    int io_timeout_ms;
+};
+
+static struct fcgi_stream *from_base(struct http_stream *s)
+{
+    return (struct fcgi_stream *)s;
+}
+
+static const char *fcgi_param(struct http_stream *s, const char *name)
+{
+    return FCGX_GetParam(name, from_base(s)->request.envp);
+}
+
+static char **fcgi_params(struct http_stream *s)
+{
+    return from_base(s)->request.envp;
+}
+
+static ssize_t fcgi_read(struct http_stream *s, void *buf, size_t size)
+{
+    FCGX_Stream *in = from_base(s)->request.in;
+    int n = FCGX_GetStr(buf, size < WRITE_CHUNK ? (int)size : WRITE_CHUNK, in);
+    /* libfcgi reports a timeout or a lost peer as the end of the body; only the error tells. */
+    if (n == 0 && FCGX_GetError(in) != 0)
+        return -1;
+    return n;
+}
+
+static int fcgi_write(struct http_stream *s, const void *bytes, size_t size)
+{
+    FCGX_Request *request = &from_base(s)->request;
+    const char *p = bytes;
+    while (size > 0) {
+        int n = size < WRITE_CHUNK ? (int)size : WRITE_CHUNK;
+        if (FCGX_PutStr(p, n, request->out) != n) {
+            /* Closing tries to write once more: that must not wait for a second timeout. */
+            (void)shutdown(request->ipcFd, SHUT_RDWR);
+            return -1;
+        }
+        p += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/*
+ * Initialise libfcgi without the handlers it installs: its TERM handler makes every later read
+ * and write fail, which would cut the answer that a draining worker is about to give.
+ */
+static int init_library(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, term, usr1;
+    (void)setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "20", 1);
+    (void)setenv("LIBFCGI_IS_AF_UNIX_KEEPER_POLL_TIMEOUT", "20", 1);
+    (void)sigaction(SIGTERM, NULL, &term);
+    (void)sigaction(SIGUSR1, NULL, &usr1);
+    int status = FCGX_Init();
+    (void)sigaction(SIGTERM, &term, NULL);
+    (void)sigaction(SIGUSR1, &usr1, NULL);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    return status;
+}
+
+struct fcgi_stream *fcgi_stream_new(void)
+{
+    struct fcgi_stream *f = calloc(1, sizeof(*f));
+    if (!f || init_library() != 0) {
+        free(f);
+        return NULL;
+    }
+    f->base = (struct http_stream){fcgi_param, fcgi_params, fcgi_read, fcgi_write, -1};
+    (void)FCGX_InitRequest(&f->request, -1, 0);
+    return f;
+}
+
+void fcgi_stream_free(struct fcgi_stream *f)
+{
+    if (!f)
+        return;
+    if (f->request.ipcFd >= 0)
+        (void)fcgi_stream_end(f);
+    free(f);
+}
+
+static int set_timeout(int fd, int option, int timeout_ms)
+{
+    struct timeval tv = {timeout_ms / 1000, timeout_ms % 1000 * 1000L};
+    return setsockopt(fd, SOL_SOCKET, option, &tv, sizeof(tv));
+}
+
+/* Have libfcgi free what belongs to the request, and close nothing. */
+static int release_connection(struct fcgi_stream *f)
+{
+    int fd = f->request.ipcFd;
+    f->request.ipcFd = -1;
+    f->request.keepConnection = 0;
+    FCGX_Finish_r(&f->request);
+    f->base.peer_fd = -1;
+    return fd;
+}
+
+/*
+ * Does what the peer sent begin like a FastCGI request? Silent peers, port scanners and health
+ * checks that speak HTTP get no further; libfcgi would read on for as long as they send.
+ */
+static bool is_begin_request(int fd)
+{
+    unsigned char head[2];
+    ssize_t n = recv(fd, head, sizeof(head), MSG_PEEK);
+    return n > 0 && head[0] == FCGI_VERSION_1 && (n < 2 || head[1] == FCGI_BEGIN_REQUEST);
+}
+
+int fcgi_stream_begin(struct fcgi_stream *f, int fd, int io_timeout_ms,
+                      struct http_stream **ret_stream, struct error *reterr)
+{
+    assert(f->request.ipcFd < 0 && io_timeout_ms > 0);
+    if (set_timeout(fd, SO_RCVTIMEO, io_timeout_ms) != 0 ||
+        set_timeout(fd, SO_SNDTIMEO, io_timeout_ms) != 0) {
+        (void)error_errno(reterr, "set a connection's timeouts");
+        (void)close(fd);
+        return -1;
+    }
+    if (!is_begin_request(fd)) {
+        (void)close(fd);
+        return error_set(reterr, ERR_INVALID_REQUEST, "The peer sent no FastCGI request.");
+    }
+    f->io_timeout_ms = io_timeout_ms;
+    f->request.ipcFd = fd;
+    f->request.keepConnection = 1;
+    int status = FCGX_Accept_r(&f->request);
+    /* On failure libfcgi has closed fd, and then failed to accept from -1. */
+    if (status != 0) {
+        f->request.ipcFd = -1;
+        return error_set(reterr, ERR_INVALID_REQUEST, "The peer's FastCGI request is broken.");
+    }
+    /* Variables that end in the middle look complete to libfcgi; only the error tells. */
+    if (FCGX_GetError(f->request.in) != 0 || f->request.role != FCGI_RESPONDER) {
+        (void)shutdown(fd, SHUT_RDWR);
+        (void)close(release_connection(f));
+        return error_set(reterr, ERR_INVALID_REQUEST,
+                         "The peer's FastCGI request ended early, or is for another role.");
+    }
+    f->base.peer_fd = fd;
+    *ret_stream = &f->base;
+    return 0;
+}
+
+/*
+ * Read to the end of the body. To close before the peer has sent its last record would
+ * reset the connection, and with it the answer that is under way.
+ */
+static void linger(struct fcgi_stream *f)
+{
+    char trash[8192];
+    int rest = LINGER_BYTES;
+    if (f->io_timeout_ms > LINGER_MS)
+        (void)set_timeout(f->request.ipcFd, SO_RCVTIMEO, LINGER_MS);
+    while (rest > 0) {
+        int n = FCGX_GetStr(trash, sizeof(trash), f->request.in);
+        if (n < (int)sizeof(trash))
+            return;
+        rest -= n;
+    }
+}
+
+int fcgi_stream_end(struct fcgi_stream *f)
+{
+    if (f->request.ipcFd < 0)
+        return -1;
+    (void)FCGX_FClose(f->request.err);        /* nothing was written to it */
+    int status = FCGX_FClose(f->request.out); /* the last to close ends the request */
+    if (status == 0)
+        linger(f);
+    (void)close(release_connection(f));
+    return status == 0 ? 0 : -1;
+}

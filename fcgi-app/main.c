@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * main.c - the `gangsaw` command: a table of subcommands
+ *
+ * To add one: a function here and a row in `commands`.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/config.h"
+#include "base/log.h"
+#include "http/problem.h"
+#include "pool/cgi.h"
+#include "pool/pool.h"
+#include "pool/status_table.h"
+
+#define EXIT_USAGE 64
+#define EXIT_CONFIG 78
+
+struct invocation {
+    struct arena *arena;
+    struct config *config; /* NULL for commands that need none */
+    int argc;              /* words after the subcommand */
+    char **argv;
+};
+
+struct command {
+    const char *name, *arguments, *summary;
+    bool needs_config;
+    int (*run)(const struct invocation *in);
+    const char *process; /* its name in log lines */
+    bool is_internal;    /* not shown by help */
+};
+
+static int run_pool(const struct invocation *in)
+{
+    int kind = in->argc == 1 ? pool_kind_parse(in->argv[0]) : -1;
+    if (kind < 0) {
+        (void)fputs("gangsaw pool: name a pool, `api` or `compute`\n", stderr);
+        return EXIT_USAGE;
+    }
+    return master_main((enum pool_kind)kind, in->arena, in->config);
+}
+
+static int run_worker(const struct invocation *in)
+{
+    int kind = in->argc == 2 ? pool_kind_parse(in->argv[0]) : -1;
+    if (kind < 0) {
+        (void)fputs("gangsaw worker: started by `gangsaw pool`, not by hand\n", stderr);
+        return EXIT_USAGE;
+    }
+    return worker_main((enum pool_kind)kind, (int)strtol(in->argv[1], NULL, 10), in->config);
+}
+
+static int run_cgi(const struct invocation *in)
+{
+    return cgi_main(in->config);
+}
+
+static int run_status(const struct invocation *in)
+{
+    bool as_json = in->argc == 1 && strcmp(in->argv[0], "--json") == 0;
+    if (in->argc > 1 || (in->argc == 1 && !as_json)) {
+        (void)fputs("usage: gangsaw status [--json]\n", stderr);
+        return EXIT_USAGE;
+    }
+    return status_command(in->config, as_json);
+}
+
+static int run_check_config(const struct invocation *in)
+{
+    struct strbuf out = STRBUF_INIT;
+    config_print(in->config, &out);
+    (void)fputs(out.text, stdout);
+    strbuf_release(&out);
+    return 0;
+}
+
+static int run_config_reference(const struct invocation *in)
+{
+    struct strbuf out = STRBUF_INIT;
+    (void)in;
+    config_print_reference(&out);
+    (void)fputs(out.text, stdout);
+    strbuf_release(&out);
+    return 0;
+}
+
+static int run_problems(const struct invocation *in)
+{
+    (void)in;
+    for (const struct problem *p = problem_table(); p->code != ERR_NONE; p++)
+        (void)printf("%s\t%d\t%s\t%s\n", error_name(p->code), p->status, p->title, p->description);
+    return 0;
+}
+
+static int run_version(const struct invocation *in)
+{
+    (void)in;
+    (void)puts("gangsaw " GANGSAW_VERSION);
+    return 0;
+}
+
+static int run_help(const struct invocation *in);
+
+/* clang-format off */
+static const struct command commands[] = {
+    {"pool", "NAME", "run pool `api` or `compute` on the socket that is descriptor 0", true, run_pool, "master", false},
+    {"worker", "NAME N", "one worker of a pool", true, run_worker, "worker", true},
+    {"cgi", "", "answer one plain CGI request", true, run_cgi, "cgi", false},
+    {"status", "[--json]", "what the pools of this host are doing", true, run_status, "status", false},
+    {"check-config", "", "print the effective configuration, or what is wrong with it", true, run_check_config, "gangsaw", false},
+    {"config-reference", "", "print every option as Markdown", false, run_config_reference, "gangsaw", false},
+    {"problems", "", "print the problem types: name, status, title, description, tab-separated", false, run_problems, "gangsaw", false},
+    {"version", "", "print the version", false, run_version, "gangsaw", false},
+    {"help", "", "print this", false, run_help, "gangsaw", false},
+};
+/* clang-format on */
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static int run_help(const struct invocation *in)
+{
+    (void)in;
+    (void)puts("usage: gangsaw COMMAND [--config FILE] [ARGUMENTS]\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const struct command *c = &commands[i];
+        char usage[64];
+        (void)snprintf(usage, sizeof(usage), "%s %s", c->name, c->arguments);
+        if (!c->is_internal)
+            (void)printf("  %-20s %s\n", usage, c->summary);
+    }
+    return 0;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+/* Take `--config FILE` out of the words; the file's name, or NULL. */
+static const char *take_config_option(int *argc, char **argv)
+{
+    const char *path = NULL;
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "--config") == 0 && i + 1 < *argc)
+            path = argv[++i];
+        else
+            argv[kept++] = argv[i];
+    }
+    *argc = kept;
+    return path;
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
+    if (!command && argc > 1 && strcmp(argv[1], "--help") == 0)
+        command = find_command("help");
+    if (!command) {
+        (void)fprintf(stderr, "gangsaw: %s; `gangsaw help` lists the commands\n",
+                      argc > 1 ? "no such command" : "name a command");
+        return EXIT_USAGE;
+    }
+    int word_count = argc - 2 > 0 ? argc - 2 : 0;
+    const char *path = take_config_option(&word_count, argv + 2);
+    struct invocation in = {.arena = arena_new(), .argc = word_count, .argv = argv + 2};
+    struct error error;
+    log_init(command->process, LOG_INFO);
+    if (command->needs_config) {
+        if (config_load(in.arena, path, &in.config, &error) != 0) {
+            (void)fprintf(stderr, "gangsaw: %s\n", error.detail);
+            arena_free(in.arena);
+            return EXIT_CONFIG;
+        }
+        log_init(command->process, (enum log_level)in.config->server_log_level);
+    }
+    int status = command->run(&in);
+    if (command->run != run_pool) /* its configuration went to the first generation */
+        arena_free(in.arena);
+    return status;
+}

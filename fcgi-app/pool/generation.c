@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * generation.c - see generation.h
+ */
+#include "pool/generation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "exec/spawn.h"
+
+#define YOUNG_US 1000000     /* who dies earlier has not worked */
+#define DELAY_FIRST_MS 50
+#define DELAY_MAX_MS 5000
+#define AUDIT_US 1000000     /* executors are held against the places this often */
+#define SPARE_WORKERS 4      /* beyond slots and waiting room: for answers that need no run */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+static int spawn_worker(struct generation *g, struct child *c, int lifeline, pid_t *ret_pid,
+                        struct error *reterr)
+{
+    char index[16];
+    (void)snprintf(index, sizeof(index), "%d", c->index);
+    const char *argv[] = {g->program, "worker", pool_name(g->kind), index, "--config",
+                          g->config->path, NULL};
+    if (g->config->path[0] == '\0')
+        argv[4] = NULL;
+    struct spawn s = {.argv = argv,
+                      .envp = (const char *const *)(uintptr_t)environ,
+                      .fds = {g->listen_fd, -1, STDERR_FILENO, lifeline, g->board.fd, -1, -1, -1},
+                      .fd_count = WORKER_FD_COUNT};
+    if (g->gang) {
+        s.fds[WORKER_FD_GANG] = gang_memory_fd(g->gang);
+        s.fds[WORKER_FD_ADDRESS_CPU] = gang_address_fd(g->gang, TASK_CPU);
+        s.fds[WORKER_FD_ADDRESS_NET] = gang_address_fd(g->gang, TASK_NET);
+    }
+    struct worker_record *w = &g->board.workers[c->index];
+    worker_enter(w, WORKER_STARTING);
+    if (spawn(&s, ret_pid, reterr) != 0)
+        return -1;
+    atomic_store(&w->requests, 0);
+    atomic_store(&w->started_us, clock_us());
+    atomic_store(&w->pid, (int32_t)*ret_pid);
+    return 0;
+}
+
+static int spawn_executor(struct generation *g, struct child *c, int lifeline, pid_t *ret_pid,
+                          struct error *reterr)
+{
+    int output[2];
+    if (pipe2(output, O_CLOEXEC) != 0)
+        return error_errno(reterr, "generation: pipe2");
+    (void)fcntl(output[0], F_SETFL, O_NONBLOCK);
+    struct executor_launch launch = {
+        .config = g->config,
+        .socket_fd = gang_listen_fd(g->gang, (enum task_class)gang_executor(g->gang, c->index)->class),
+        .is_listening = true,
+        .lifeline_fd = lifeline,
+        .memory_fd = gang_memory_fd(g->gang),
+        .control_offset = gang_control_offset(g->gang, c->index),
+        .stderr_fd = output[1]};
+    int result = executor_spawn(&launch, ret_pid, reterr);
+    (void)close(output[1]);
+    if (result != 0) {
+        (void)close(output[0]);
+        return -1;
+    }
+    gang_executor_started(g->gang, c->index, *ret_pid);
+    c->log = (struct child_log){.fd = output[0]};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    if (epoll_ctl(g->epoll_fd, EPOLL_CTL_ADD, output[0], &event) != 0)
+        close_fd(&c->log.fd); /* it can live without being heard */
+    return 0;
+}
+
+static void start_child(struct generation *g, struct child *c)
+{
+    struct error why = {0};
+    int lifeline[2];
+    pid_t pid = 0;
+    int64_t now_us = clock_us();
+    int result = pipe2(lifeline, O_CLOEXEC) == 0 ? 0 : error_errno(&why, "generation: pipe2");
+    if (result == 0) {
+        result = c->kind == CHILD_WORKER ? spawn_worker(g, c, lifeline[0], &pid, &why)
+                                         : spawn_executor(g, c, lifeline[0], &pid, &why);
+        (void)close(lifeline[0]);
+        if (result != 0)
+            (void)close(lifeline[1]);
+    }
+    if (result != 0) {
+        c->restart_us = now_us + DELAY_MAX_MS * 1000;
+        log_write(LOG_ERROR, "cannot start a process", LOG_STR("cause", why.cause));
+        return;
+    }
+    c->pid = pid;
+    c->lifeline_fd = lifeline[1];
+    c->started_us = now_us;
+    c->orphan_run = 0;
+}
+
+static int count_children(struct generation *g, struct error *reterr)
+{
+    const struct config *cfg = g->config;
+    if (g->kind == POOL_API) {
+        g->worker_count = g->child_count = cfg->api_workers;
+        return 0;
+    }
+    struct catalog *catalog;
+    if (catalog_open(cfg, &catalog, reterr) != 0)
+        return -1;
+    struct gang_shape shape = {.queue_length = cfg->compute_queue_length};
+    int slots[TASK_CLASS_COUNT] = {cfg->compute_slots, cfg->compute_net_slots};
+    g->worker_count = SPARE_WORKERS;
+    for (int class = 0; class < TASK_CLASS_COUNT; class++) {
+        if (catalog_class_count(catalog, (enum task_class)class) == 0)
+            continue;
+        shape.slots[class] = slots[class];
+        g->worker_count += slots[class] + shape.queue_length;
+    }
+    catalog_close(catalog);
+    if (gang_create(&shape, &g->gang, reterr) != 0)
+        return -1;
+    g->child_count = g->worker_count + gang_executor_count(g->gang);
+    return 0;
+}
+
+int generation_start(const struct generation *seed, struct generation **ret_generation,
+                     struct error *reterr)
+{
+    struct generation *g = arena_alloc(seed->arena, sizeof(*g));
+    *g = *seed;
+    g->board.fd = -1;
+    if (count_children(g, reterr) != 0 ||
+        scoreboard_create(g->worker_count, &g->board, reterr) != 0) {
+        gang_close(g->gang);
+        return -1;
+    }
+    g->children = arena_alloc(g->arena, (size_t)g->child_count * sizeof(*g->children));
+    g->deadline_us = clock_us() + (int64_t)(g->config->executor_start_seconds * 1e6);
+    g->state = GENERATION_STARTING;
+    for (int i = 0; i < g->child_count; i++) {
+        bool is_worker = i < g->worker_count;
+        g->children[i] = (struct child){.kind = is_worker ? CHILD_WORKER : CHILD_EXECUTOR,
+                                        .index = is_worker ? i : i - g->worker_count,
+                                        .lifeline_fd = -1,
+                                        .log.fd = -1};
+    }
+    for (int i = g->child_count - 1; i >= 0; i--) /* executors first: engines take longer */
+        start_child(g, &g->children[i]);
+    *ret_generation = g;
+    return 0;
+}
+
+bool generation_is_ready(const struct generation *g)
+{
+    for (int i = 0; i < g->worker_count; i++) {
+        if (atomic_load(&g->board.workers[i].state) < WORKER_IDLE)
+            return false;
+    }
+    for (int i = 0; g->gang && i < gang_executor_count(g->gang); i++) {
+        if (atomic_load(&gang_control(g->gang, i)->ready) == 0)
+            return false;
+    }
+    return true;
+}
+
+static void end_children(struct generation *g, enum child_kind kind, int signal_number)
+{
+    for (int i = 0; i < g->child_count; i++) {
+        struct child *c = &g->children[i];
+        if (c->kind != kind)
+            continue;
+        close_fd(&c->lifeline_fd);
+        if (c->pid > 0 && signal_number != 0)
+            (void)kill(c->pid, signal_number);
+    }
+}
+
+void generation_drain(struct generation *g)
+{
+    if (g->state == GENERATION_DRAINING)
+        return;
+    g->state = GENERATION_DRAINING;
+    g->deadline_us = clock_us() + (int64_t)(g->config->compute_drain_seconds * 1e6);
+    end_children(g, CHILD_WORKER, 0);
+}
+
+void generation_kill(struct generation *g)
+{
+    g->state = GENERATION_DRAINING;
+    g->deadline_us = clock_us();
+}
+
+static bool has_children(const struct generation *g, enum child_kind kind)
+{
+    for (int i = 0; i < g->child_count; i++) {
+        if (g->children[i].kind == kind && g->children[i].pid > 0)
+            return true;
+    }
+    return false;
+}
+
+static void count_exit(struct exit_counts *counts, int status)
+{
+    if (WIFSIGNALED(status))
+        counts->signals[WTERMSIG(status) & 63]++;
+    else if (WEXITSTATUS(status) == 0)
+        counts->finished++;
+    else
+        counts->failed++;
+}
+
+static void log_exit(const struct generation *g, const struct child *c, int status)
+{
+    bool is_plain = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    const char *signal_name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
+    bool is_expected = is_plain || g->state == GENERATION_DRAINING ||
+                       (c->kind == CHILD_EXECUTOR && WIFSIGNALED(status) &&
+                        WTERMSIG(status) == SIGKILL); /* the request's own line says why */
+    log_write(is_expected ? LOG_DEBUG : LOG_WARNING,
+              c->kind == CHILD_WORKER ? "worker ended" : "executor ended",
+              LOG_INT("child", c->pid), LOG_INT("generation", g->number),
+              LOG_STR("signal", signal_name),
+              LOG_INT("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1));
+}
+
+/* At once, unless it keeps dying before it does any work. */
+static void plan_restart(const struct generation *g, struct child *c, int status)
+{
+    int64_t now_us = clock_us();
+    bool did_work = now_us - c->started_us >= YOUNG_US;
+    if (c->kind == CHILD_EXECUTOR)
+        did_work = did_work || atomic_load(&gang_control(g->gang, c->index)->runs) > 0 ||
+                   (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    else
+        did_work = did_work || atomic_load(&g->board.workers[c->index].requests) > 0;
+    if (did_work)
+        c->delay_ms = 0;
+    else
+        c->delay_ms = c->delay_ms == 0 ? DELAY_FIRST_MS : 2 * c->delay_ms;
+    if (c->delay_ms > DELAY_MAX_MS)
+        c->delay_ms = DELAY_MAX_MS;
+    c->restart_us = now_us + (int64_t)c->delay_ms * 1000;
+}
+
+bool generation_reap(struct generation *g, pid_t pid, int status)
+{
+    struct child *c = NULL;
+    for (int i = 0; i < g->child_count && !c; i++) {
+        if (g->children[i].pid == pid)
+            c = &g->children[i];
+    }
+    if (!c)
+        return false;
+    count_exit(&g->exits[c->kind], status);
+    log_exit(g, c, status);
+    plan_restart(g, c, status);
+    close_fd(&c->lifeline_fd);
+    if (c->kind == CHILD_EXECUTOR) {
+        child_log_close(&c->log, pid);
+        gang_executor_ended(g->gang, c->index, status);
+    } else {
+        struct worker_record *w = &g->board.workers[c->index];
+        atomic_store(&w->pid, 0);
+        worker_enter(w, WORKER_NONE);
+        if (g->gang)
+            gang_worker_ended(g->gang, pid);
+    }
+    c->pid = 0;
+    return true;
+}
+
+/* A worker that died leaves a run that nobody waits for: stop it, and kill who does not stop. */
+static int64_t audit_executor(struct generation *g, struct child *c, int64_t now_us)
+{
+    struct control *control = gang_control(g->gang, c->index);
+    uint64_t run = atomic_load(&control->run);
+    if (c->pid == 0 || run == 0 || gang_run_is_wanted(g->gang, run)) {
+        c->orphan_run = 0;
+        return now_us + AUDIT_US;
+    }
+    if (c->orphan_run != run) {
+        c->orphan_run = run;
+        c->orphan_kill_us = now_us + (int64_t)(g->config->executor_grace_seconds * 1e6);
+        atomic_store(&control->stop_run, run);
+    } else if (now_us >= c->orphan_kill_us) {
+        log_write(LOG_WARNING, "orphaned run killed", LOG_INT("executor", c->pid));
+        (void)kill(c->pid, SIGKILL);
+        return now_us + AUDIT_US;
+    }
+    return c->orphan_kill_us;
+}
+
+static int64_t tick_child(struct generation *g, struct child *c, int64_t now_us)
+{
+    if (c->pid == 0) {
+        bool is_wanted = g->state != GENERATION_DRAINING ||
+                         (c->kind == CHILD_EXECUTOR && has_children(g, CHILD_WORKER));
+        if (is_wanted && now_us >= c->restart_us)
+            start_child(g, c);
+        return is_wanted && c->pid == 0 ? c->restart_us : now_us + AUDIT_US;
+    }
+    return c->kind == CHILD_EXECUTOR ? audit_executor(g, c, now_us) : now_us + AUDIT_US;
+}
+
+int64_t generation_tick(struct generation *g)
+{
+    int64_t now_us = clock_us();
+    int64_t next_us = now_us + AUDIT_US;
+    for (int i = 0; i < g->child_count; i++) {
+        int64_t wanted_us = tick_child(g, &g->children[i], now_us);
+        if (wanted_us < next_us)
+            next_us = wanted_us;
+    }
+    if (g->state == GENERATION_STARTING)
+        return now_us + 5000 < next_us ? now_us + 5000 : next_us;
+    if (g->state != GENERATION_DRAINING)
+        return next_us;
+    if (now_us >= g->deadline_us) {
+        end_children(g, CHILD_WORKER, SIGKILL);
+        end_children(g, CHILD_EXECUTOR, SIGKILL);
+        g->deadline_us = now_us + AUDIT_US;
+    } else if (!has_children(g, CHILD_WORKER)) {
+        end_children(g, CHILD_EXECUTOR, SIGKILL);
+    }
+    return g->deadline_us < next_us ? g->deadline_us : next_us;
+}
+
+bool generation_is_gone(const struct generation *g)
+{
+    return g->state == GENERATION_DRAINING && !has_children(g, CHILD_WORKER) &&
+           !has_children(g, CHILD_EXECUTOR);
+}
+
+void generation_free(struct generation *g)
+{
+    if (!g)
+        return;
+    for (int i = 0; i < g->child_count; i++) {
+        close_fd(&g->children[i].lifeline_fd);
+        close_fd(&g->children[i].log.fd);
+    }
+    gang_close(g->gang);
+    scoreboard_close(&g->board);
+    arena_free(g->arena); /* with g itself */
+}

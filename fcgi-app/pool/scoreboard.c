@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * scoreboard.c - see scoreboard.h
+ */
+#include "pool/scoreboard.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+static int map(struct scoreboard *b, struct error *reterr)
+{
+    void *memory = mmap(NULL, (size_t)b->count * sizeof(*b->workers), PROT_READ | PROT_WRITE,
+                        MAP_SHARED, b->fd, 0);
+    if (memory == MAP_FAILED)
+        return error_errno(reterr, "scoreboard: mmap");
+    b->workers = memory;
+    return 0;
+}
+
+int scoreboard_create(int count, struct scoreboard *ret_board, struct error *reterr)
+{
+    struct scoreboard b = {.count = count};
+    b.fd = memfd_create("gangsaw-scoreboard", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (b.fd < 0)
+        return error_errno(reterr, "scoreboard: memfd_create");
+    if (ftruncate(b.fd, (off_t)((size_t)count * sizeof(*b.workers))) != 0 ||
+        fcntl(b.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+        (void)error_errno(reterr, "scoreboard: memfd");
+        goto fail;
+    }
+    if (map(&b, reterr) != 0)
+        goto fail;
+    *ret_board = b;
+    return 0;
+
+fail:
+    scoreboard_close(&b);
+    return -1;
+}
+
+int scoreboard_join(int fd, int index, struct scoreboard *ret_board, struct error *reterr)
+{
+    struct stat st;
+    struct scoreboard b = {.fd = fd};
+    if (fstat(fd, &st) != 0) {
+        (void)error_errno(reterr, "scoreboard: fstat");
+        goto fail;
+    }
+    b.count = (int)((size_t)st.st_size / sizeof(*b.workers));
+    if (index < 0 || index >= b.count ||
+        (size_t)st.st_size != (size_t)b.count * sizeof(*b.workers)) {
+        (void)error_internal(reterr, "scoreboard: the master runs another build; restart the pool");
+        goto fail;
+    }
+    if (map(&b, reterr) != 0)
+        goto fail;
+    *ret_board = b;
+    return 0;
+
+fail:
+    scoreboard_close(&b);
+    return -1;
+}
+
+void scoreboard_close(struct scoreboard *b)
+{
+    if (!b)
+        return;
+    if (b->workers)
+        (void)munmap(b->workers, (size_t)b->count * sizeof(*b->workers));
+    if (b->fd >= 0)
+        (void)close(b->fd);
+    *b = (struct scoreboard){.fd = -1};
+}
+
+void worker_enter(struct worker_record *w, enum worker_state state)
+{
+    atomic_store(&w->since_us, clock_us());
+    atomic_store(&w->state, (int32_t)state);
+}
+
+const char *worker_state_name(enum worker_state state)
+{
+    switch (state) {
+    case WORKER_NONE: return "none";
+    case WORKER_STARTING: return "starting";
+    case WORKER_IDLE: return "idle";
+    case WORKER_BUSY: return "busy";
+    case WORKER_DRAINING: return "draining";
+    }
+    return "none";
+}

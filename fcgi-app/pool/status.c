@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * status.c - see status.h
+ */
+#include "pool/status.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "pool/backlog.h"
+
+#define FETCH_TIMEOUT_MS 2000
+
+static double seconds_since(int64_t then_us)
+{
+    return then_us > 0 ? (double)(clock_us() - then_us) / 1e6 : 0;
+}
+
+static void add_text(struct strbuf *out, const char *name, const char *value)
+{
+    strbuf_addf(out, ",\"%s\":", name);
+    strbuf_add_json(out, value, strlen(value));
+}
+
+/* The place that stands for executor `i`, or for worker `pid`; NULL when there is none. */
+static const struct gang_place *find_place(const struct gang *g, int executor, pid_t pid)
+{
+    for (int i = 0; g && i < gang_place_count(g); i++) {
+        const struct gang_place *p = gang_place(g, i);
+        int32_t owner = atomic_load(&p->owner);
+        if (owner != 0 && (pid > 0 ? owner == pid : atomic_load(&p->executor) == executor))
+            return p;
+    }
+    return NULL;
+}
+
+static void add_place(struct strbuf *out, const struct gang_place *p)
+{
+    static const char *const names[] = {"none", "waiting", "running", "stopping"};
+    char task[GANG_TEXT_SIZE], id[GANG_TEXT_SIZE];
+    int32_t state = atomic_load(&p->state);
+    /* Copies: another process may be writing them. */
+    memcpy(task, p->task, sizeof(task));
+    memcpy(id, p->request_id, sizeof(id));
+    task[sizeof(task) - 1] = id[sizeof(id) - 1] = '\0';
+    add_text(out, "run", names[state >= 0 && state <= PLACE_STOPPING ? state : 0]);
+    add_text(out, "task", task);
+    add_text(out, "request_id", id);
+    strbuf_addf(out, ",\"run_s\":%.3f", seconds_since(atomic_load(&p->since_us)));
+}
+
+static void add_workers(struct strbuf *out, const struct generation *g)
+{
+    for (int i = 0; i < g->worker_count; i++) {
+        const struct worker_record *w = &g->board.workers[i];
+        pid_t pid = atomic_load(&w->pid);
+        const struct gang_place *p = pid > 0 ? find_place(g->gang, -1, pid) : NULL;
+        strbuf_addf(out, "%s{\"pid\":%d,\"generation\":%d,\"state\":\"%s\"",
+                    out->text[out->size - 1] == '[' ? "" : ",", (int)pid, g->number,
+                    worker_state_name((enum worker_state)atomic_load(&w->state)));
+        strbuf_addf(out, ",\"age_s\":%.3f,\"state_s\":%.3f,\"requests\":%llu",
+                    pid > 0 ? seconds_since(atomic_load(&w->started_us)) : 0,
+                    seconds_since(atomic_load(&w->since_us)),
+                    (unsigned long long)atomic_load(&w->requests));
+        if (p)
+            add_place(out, p);
+        strbuf_addch(out, '}');
+    }
+}
+
+static const char *executor_state(const struct gang *g, int i, const struct gang_place *p)
+{
+    if (atomic_load(&gang_executor(g, i)->pid) == 0)
+        return "none";
+    if (atomic_load(&gang_control(g, i)->ready) == 0)
+        return "starting";
+    if (p)
+        return atomic_load(&p->state) == PLACE_STOPPING ? "stopping" : "busy";
+    return atomic_load(&gang_control(g, i)->run) != 0 ? "orphaned" : "idle";
+}
+
+static void add_executors(struct strbuf *out, const struct generation *g)
+{
+    for (int i = 0; g->gang && i < gang_executor_count(g->gang); i++) {
+        const struct gang_executor *e = gang_executor(g->gang, i);
+        const struct control *c = gang_control(g->gang, i);
+        const struct gang_place *p = find_place(g->gang, i, 0);
+        pid_t pid = atomic_load(&e->pid);
+        strbuf_addf(out, "%s{\"pid\":%d,\"generation\":%d,\"class\":\"%s\",\"state\":\"%s\"",
+                    out->text[out->size - 1] == '[' ? "" : ",", (int)pid, g->number,
+                    task_class_name((enum task_class)e->class), executor_state(g->gang, i, p));
+        strbuf_addf(out, ",\"age_s\":%.3f,\"runs\":%llu",
+                    pid > 0 ? seconds_since(atomic_load(&e->started_us)) : 0,
+                    (unsigned long long)atomic_load(&c->runs));
+        if (p) {
+            char text[CONTROL_TEXT_SIZE];
+            memcpy(text, c->text, sizeof(text));
+            text[sizeof(text) - 1] = '\0';
+            add_place(out, p);
+            strbuf_addf(out, ",\"fraction\":%.3f", atomic_load(&c->fraction_ppm) / 1e6);
+            add_text(out, "what", text);
+        }
+        strbuf_addch(out, '}');
+    }
+}
+
+static void add_exits(struct strbuf *out, const char *name, const struct exit_counts *counts)
+{
+    strbuf_addf(out, "\"%s\":{\"finished\":%llu,\"failed\":%llu", name,
+                (unsigned long long)counts->finished, (unsigned long long)counts->failed);
+    for (int i = 1; i < 64; i++) {
+        const char *signal_name = sigabbrev_np(i);
+        if (counts->signals[i] > 0)
+            strbuf_addf(out, ",\"SIG%s\":%llu", signal_name ? signal_name : "?",
+                        (unsigned long long)counts->signals[i]);
+    }
+    strbuf_addch(out, '}');
+}
+
+static void add_classes(struct strbuf *out, const struct generation *g)
+{
+    const struct gang_shape *shape = gang_shape(g->gang);
+    const char *comma = "";
+    for (int c = 0; c < TASK_CLASS_COUNT; c++) {
+        int taken, busy;
+        if (shape->slots[c] == 0)
+            continue;
+        gang_load(g->gang, (enum task_class)c, &taken, &busy);
+        strbuf_addf(out,
+                    "%s\"%s\":{\"slots\":%d,\"busy\":%d,\"waiting\":%d,\"queue_limit\":%d,"
+                    "\"retry_after_s\":%d}",
+                    comma, task_class_name((enum task_class)c), shape->slots[c], busy, taken - busy,
+                    shape->queue_length, gang_retry_after(g->gang, (enum task_class)c));
+        comma = ",";
+    }
+}
+
+void status_print(const struct pool_status *s, struct strbuf *out)
+{
+    int queued, limit;
+    const struct generation *newest = s->generations;
+    strbuf_addf(out, "{\"version\":%d,\"pool\":\"%s\",\"pid\":%d,\"build\":\"%s\"",
+                POOL_STATUS_VERSION, pool_name(s->kind), (int)getpid(), GANGSAW_VERSION);
+    strbuf_addf(out, ",\"uptime_s\":%.3f,\"draining\":%s,\"generation\":%d",
+                seconds_since(s->started_us), s->is_draining ? "true" : "false",
+                newest ? newest->number : 0);
+    strbuf_addf(out, ",\"ready\":%s",
+                newest && newest->state == GENERATION_SERVING ? "true" : "false");
+    if (s->listen_fd >= 0 && backlog_read(s->listen_fd, &queued, &limit))
+        strbuf_addf(out, ",\"backlog\":{\"queued\":%d,\"limit\":%d}", queued, limit);
+    strbuf_addstr(out, ",\"classes\":{");
+    if (newest && newest->gang)
+        add_classes(out, newest);
+    strbuf_addstr(out, "},\"workers\":[");
+    for (const struct generation *g = s->generations; g; g = g->next)
+        add_workers(out, g);
+    strbuf_addstr(out, "],\"executors\":[");
+    for (const struct generation *g = s->generations; g; g = g->next)
+        add_executors(out, g);
+    strbuf_addstr(out, "],\"exits\":{");
+    add_exits(out, "workers", &s->exits[CHILD_WORKER]);
+    strbuf_addch(out, ',');
+    add_exits(out, "executors", &s->exits[CHILD_EXECUTOR]);
+    strbuf_addstr(out, "}}\n");
+}
+
+int status_socket_path(const struct config *cfg, enum pool_kind kind, char *path, size_t size,
+                       struct error *reterr)
+{
+    int length = snprintf(path, size, "%s/%s.status", cfg->server_run_dir, pool_name(kind));
+    if (length < 0 || (size_t)length >= size)
+        return error_set(reterr, ERR_INTERNAL, "server.run_dir is too long for a socket's name.");
+    return 0;
+}
+
+static int connect_status(const struct config *cfg, enum pool_kind kind, int *ret_fd,
+                          struct error *reterr)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (status_socket_path(cfg, kind, address.sun_path, sizeof(address.sun_path), reterr) != 0)
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_errno(reterr, "status: socket");
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        (void)error_set(reterr, ERR_UNAVAILABLE, "Pool %s does not run (%s: %s).", pool_name(kind),
+                        address.sun_path, strerror(errno));
+        (void)close(fd);
+        return -1;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int pool_status_fetch(const struct config *cfg, enum pool_kind kind, struct strbuf *ret_json,
+                      struct error *reterr)
+{
+    int fd;
+    if (connect_status(cfg, kind, &fd, reterr) != 0)
+        return -1;
+    int64_t deadline_us = clock_us() + FETCH_TIMEOUT_MS * 1000;
+    char bytes[16384];
+    ssize_t size = -1;
+    do {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, clock_poll_ms(deadline_us)) <= 0)
+            break;
+        size = read(fd, bytes, sizeof(bytes));
+        if (size > 0)
+            strbuf_add(ret_json, bytes, (size_t)size);
+    } while (size > 0);
+    (void)close(fd);
+    if (size != 0 || ret_json->size == 0)
+        return error_set(reterr, ERR_UNAVAILABLE, "Pool %s did not answer.", pool_name(kind));
+    return 0;
+}

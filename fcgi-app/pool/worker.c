@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * worker.c - accept, parse, admit, have an executor compute, answer; one request at a time
+ *
+ * Connections are accepted here, not by libfcgi, whose accept loop spins and hangs on peers
+ * that stay silent. The wait is an epoll with EPOLLEXCLUSIVE: one new connection wakes one worker.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/log.h"
+#include "http/stream.h"
+#include "pool/pool.h"
+#include "pool/scoreboard.h"
+
+#define LISTEN_FD 0
+#define FILES_MAX 4096 /* each output of a run may come in a memfd of its own */
+
+struct worker {
+    const struct config *config;
+    struct api api;
+    struct scoreboard board;
+    struct worker_record *record;
+    struct fcgi_stream *stream;
+    struct arena *arena;
+    int epoll_fd, signal_fd;
+    bool is_draining;
+};
+
+/* First of all give the socket up, so that a new pool can bind it while this request goes on. */
+static void drain(void *context)
+{
+    struct worker *w = context;
+    if (w->is_draining)
+        return;
+    w->is_draining = true;
+    (void)close(LISTEN_FD);
+    (void)open("/dev/null", O_RDWR); /* becomes 0: nothing else may land there */
+    worker_enter(w->record, WORKER_DRAINING);
+}
+
+static int watch(const struct worker *w, int fd, uint32_t events, struct error *reterr)
+{
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+        return error_errno(reterr, "worker: epoll_ctl");
+    return 0;
+}
+
+static int open_signals(struct worker *w, struct error *reterr)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigaddset(&set, SIGUSR1);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return error_errno(reterr, "worker: sigprocmask");
+    /* A terminal's ^C and hang-up reach the whole group; the master decides what they mean. */
+    (void)sigdelset(&set, SIGINT);
+    (void)sigdelset(&set, SIGHUP);
+    (void)sigdelset(&set, SIGUSR1);
+    w->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return w->signal_fd < 0 ? error_errno(reterr, "worker: signalfd") : 0;
+}
+
+static int open_gang(enum pool_kind kind, struct gang **ret_gang, struct error *reterr)
+{
+    *ret_gang = NULL;
+    if (kind != POOL_COMPUTE)
+        return 0;
+    const int addresses[TASK_CLASS_COUNT] = {WORKER_FD_ADDRESS_CPU, WORKER_FD_ADDRESS_NET};
+    return gang_join(WORKER_FD_GANG, addresses, ret_gang, reterr);
+}
+
+static int open_worker(struct worker *w, enum pool_kind kind, int index, struct error *reterr)
+{
+    struct rlimit files = {FILES_MAX, FILES_MAX};
+    struct gang *gang;
+    (void)setrlimit(RLIMIT_NOFILE, &files); /* where the hard limit is lower it stays */
+    if (scoreboard_join(WORKER_FD_SCOREBOARD, index, &w->board, reterr) != 0)
+        return -1;
+    w->record = &w->board.workers[index];
+    if (open_gang(kind, &gang, reterr) != 0 || open_signals(w, reterr) != 0 ||
+        api_open(w->config, gang, &w->api, reterr) != 0)
+        return -1;
+    w->api.watch = (struct compute_watch){WORKER_FD_LIFELINE, drain, w};
+    w->stream = fcgi_stream_new();
+    w->arena = arena_new();
+    w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (!w->stream || w->epoll_fd < 0)
+        return error_errno(reterr, "worker: open");
+    (void)fcntl(LISTEN_FD, F_SETFL, fcntl(LISTEN_FD, F_GETFL) | O_NONBLOCK);
+    if (watch(w, LISTEN_FD, EPOLLIN | EPOLLEXCLUSIVE, reterr) != 0 ||
+        watch(w, WORKER_FD_LIFELINE, EPOLLIN, reterr) != 0 ||
+        watch(w, w->signal_fd, EPOLLIN, reterr) != 0)
+        return -1;
+    return 0;
+}
+
+static void serve(struct worker *w, int fd)
+{
+    struct http_stream *stream;
+    struct error error;
+    int timeout_ms = (int)(w->config->http_io_timeout_seconds * 1000);
+    worker_enter(w->record, WORKER_BUSY);
+    if (fcgi_stream_begin(w->stream, fd, timeout_ms, &stream, &error) != 0) {
+        log_write(LOG_DEBUG, "no request on a connection", LOG_STR("cause", error.cause));
+    } else {
+        (void)api_serve(&w->api, stream, w->arena);
+        (void)fcgi_stream_end(w->stream);
+        arena_reset(w->arena);
+        atomic_fetch_add(&w->record->requests, 1);
+    }
+    worker_enter(w->record, w->is_draining ? WORKER_DRAINING : WORKER_IDLE);
+}
+
+static void wait_and_serve(struct worker *w)
+{
+    struct epoll_event events[3];
+    int count = epoll_wait(w->epoll_fd, events, 3, -1);
+    bool is_connection = false;
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.fd == LISTEN_FD)
+            is_connection = true;
+        else
+            drain(w);
+    }
+    if (!is_connection || w->is_draining)
+        return;
+    int fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        serve(w, fd);
+    else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+        drain(w); /* a fresh process does better */
+}
+
+static void close_worker(struct worker *w)
+{
+    struct gang *gang = w->api.gang;
+    api_close(&w->api);
+    gang_close(gang);
+    fcgi_stream_free(w->stream);
+    arena_free(w->arena);
+    scoreboard_close(&w->board);
+}
+
+int worker_main(enum pool_kind kind, int index, const struct config *cfg)
+{
+    static struct worker w;
+    struct error error;
+    w.config = cfg;
+    if (open_worker(&w, kind, index, &error) != 0) {
+        log_write(LOG_ERROR, "worker cannot start", LOG_STR("detail", error.detail),
+                  LOG_STR("cause", error.cause));
+        return 1;
+    }
+    worker_enter(w.record, WORKER_IDLE);
+    while (!w.is_draining)
+        wait_and_serve(&w);
+    close_worker(&w);
+    return 0;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Colours and transparency. Everything here runs on the resized picture, where pixels are few.
+ */
+#include "tasks/image/image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct colour colour_parse(const char *hex)
+{
+    if (*hex == '#')
+        hex++;
+    unsigned long long bits = strtoull(hex, NULL, 16);
+    if (strlen(hex) == 6)
+        bits = bits << 8 | 0xff;
+    return (struct colour){(double)(bits >> 24 & 0xff), (double)(bits >> 16 & 0xff),
+                           (double)(bits >> 8 & 0xff), (double)(bits & 0xff)};
+}
+
+static bool is_grey(const VipsImage *image)
+{
+    VipsInterpretation space = vips_image_guess_interpretation(image);
+    return space == VIPS_INTERPRETATION_B_W || space == VIPS_INTERPRETATION_GREY16;
+}
+
+static double channel_max(const VipsImage *image)
+{
+    return image->BandFmt == VIPS_FORMAT_USHORT ? 65535 : 255;
+}
+
+/* The profile that cameras embed to say "sRGB already": IEC 61966-2.1 as HP published it in 1998.
+ */
+static bool is_srgb_profile(const VipsImage *image)
+{
+    const void *profile;
+    size_t size;
+
+    return vips_image_get_blob(image, VIPS_META_ICC_NAME, &profile, &size) == 0 && size == 3144 &&
+           memcmp((const char *)profile + 48, "IEC sRGB", 8) == 0;
+}
+
+/* By the file's own profile. A profile that is broken, or of another kind of picture, is no reason
+ * to refuse the picture: browsers ignore it, and so does this. */
+static int apply_profile(struct picture *p, struct error *reterr)
+{
+    VipsImage *next = NULL;
+
+    if (vips_image_get_typeof(p->image, VIPS_META_ICC_NAME) == 0 || is_srgb_profile(p->image))
+        return 0;
+    if (vips_icc_transform(p->image, &next, "srgb", "embedded", TRUE, "intent",
+                           VIPS_INTENT_PERCEPTUAL, "depth", 8, NULL) == 0)
+        return picture_step(p, 0, &next, reterr);
+    vips_error_clear();
+    if (picture_step(p, vips_copy(p->image, &next, NULL), &next, reterr) != 0)
+        return -1;
+    vips_image_remove(next, VIPS_META_ICC_NAME);
+    return 0;
+}
+
+static int to_space(struct picture *p, VipsInterpretation space, struct error *reterr)
+{
+    VipsImage *next = NULL;
+    return picture_step(p, vips_colourspace(p->image, &next, space, NULL), &next, reterr);
+}
+
+int colour_to_srgb(struct picture *p, struct error *reterr)
+{
+    VipsImage *next = NULL;
+
+    if (apply_profile(p, reterr) != 0)
+        return -1;
+    bool grey = is_grey(p->image);
+    if (to_space(p, grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, reterr) != 0)
+        return -1;
+    int bands = grey ? 2 : 4; /* with alpha; what a TIFF may have beyond that means nothing here */
+    if (p->image->Bands > bands &&
+        picture_step(p, vips_extract_band(p->image, &next, 0, "n", bands, NULL), &next, reterr) !=
+            0)
+        return -1;
+    if (p->image->BandFmt == VIPS_FORMAT_UCHAR)
+        return 0;
+    return picture_step(p, vips_cast_uchar(p->image, &next, NULL), &next, reterr);
+}
+
+bool colour_is_writable(const struct picture *p, enum image_type type)
+{
+    if (p->image->BandFmt != VIPS_FORMAT_UCHAR && p->image->BandFmt != VIPS_FORMAT_USHORT)
+        return false;
+    switch (vips_image_guess_interpretation(p->image)) {
+    case VIPS_INTERPRETATION_sRGB:
+    case VIPS_INTERPRETATION_RGB16:
+        return p->image->Bands <= 4;
+    case VIPS_INTERPRETATION_B_W:
+    case VIPS_INTERPRETATION_GREY16:
+        return p->image->Bands <= 2;
+    case VIPS_INTERPRETATION_CMYK:
+        return p->image->Bands == 4 && type == IMAGE_JPEG;
+    default:
+        return false;
+    }
+}
+
+/* A grey picture becomes RGB when the colour it has to stand next to is none of its greys. */
+static int make_room_for(struct picture *p, struct colour colour, struct error *reterr)
+{
+    if (!is_grey(p->image) || (colour.red == colour.green && colour.green == colour.blue))
+        return 0;
+    return to_space(p,
+                    p->image->BandFmt == VIPS_FORMAT_USHORT ? VIPS_INTERPRETATION_RGB16
+                                                            : VIPS_INTERPRETATION_sRGB,
+                    reterr);
+}
+
+/* The colour as a pixel of `image`, alpha last. */
+static VipsArrayDouble *colour_pixel(const VipsImage *image, struct colour colour, bool with_alpha)
+{
+    double scale = channel_max(image) / 255;
+    double rgba[4] = {colour.red * scale, colour.green * scale, colour.blue * scale,
+                      colour.alpha * scale};
+    double grey[2] = {colour.red * scale, colour.alpha * scale};
+
+    if (is_grey(image))
+        return vips_array_double_new(grey, with_alpha ? 2 : 1);
+    return vips_array_double_new(rgba, with_alpha ? 4 : 3);
+}
+
+int colour_flatten(struct picture *p, struct colour colour, struct error *reterr)
+{
+    VipsImage *next = NULL;
+
+    if (!vips_image_hasalpha(p->image))
+        return 0;
+    if (make_room_for(p, colour, reterr) != 0)
+        return -1;
+    VipsArrayDouble *pixel = colour_pixel(p->image, colour, false);
+    int failed = vips_flatten(p->image, &next, "background", pixel, NULL);
+    vips_area_unref(VIPS_AREA(pixel));
+    return picture_step(p, failed, &next, reterr);
+}
+
+int colour_surround(struct picture *p, struct size canvas, struct colour colour, bool with_alpha,
+                    struct error *reterr)
+{
+    VipsImage *next = NULL;
+
+    if (make_room_for(p, colour, reterr) != 0)
+        return -1;
+    if (with_alpha && colour.alpha < 255 && !vips_image_hasalpha(p->image) &&
+        picture_step(p, vips_addalpha(p->image, &next, NULL), &next, reterr) != 0)
+        return -1;
+    VipsArrayDouble *pixel = colour_pixel(p->image, colour, vips_image_hasalpha(p->image));
+    int failed = vips_embed(p->image, &next, (canvas.width - p->image->Xsize) / 2,
+                            (canvas.height - p->image->Ysize) / 2, canvas.width, canvas.height,
+                            "extend", VIPS_EXTEND_BACKGROUND, "background", pixel, NULL);
+    vips_area_unref(VIPS_AREA(pixel));
+    return picture_step(p, failed, &next, reterr);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * image.h - what the files of the module `image` share
+ *
+ * A run opens one picture, replaces its `image` step by step (libvips computes nothing until
+ * picture_save() pulls the pixels through), and releases it. Pictures come from strangers: only
+ * the loaders of load.c's table ever see their bytes, and sizes are checked before decoding.
+ */
+#ifndef IMAGE_IMAGE_H
+#define IMAGE_IMAGE_H
+
+#include <stdbool.h>
+
+#include <vips/vips.h>
+
+#include "tasks/task.h"
+
+#define IMAGE_SIDE_MAX 16384 /* pixels along either side of a result; WebP ends one earlier */
+
+/* To add one: a value here, a row in load.c's table, a row in save.c's when it is written too. */
+enum image_type { IMAGE_JPEG, IMAGE_PNG, IMAGE_WEBP, IMAGE_GIF, IMAGE_TIFF, IMAGE_TYPE_COUNT };
+
+/* One input on its way through a run. */
+struct picture {
+    struct run *run;
+    const struct run_input *input;
+    VipsImage *image; /* the pipeline so far; only picture_step() replaces it */
+    enum image_type type;
+    int width, height, pages, orientation; /* as the file has them: before any turn, EXIF 1 to 8 */
+    bool has_alpha;
+
+    bool is_stopped;          /* run_progress() said so */
+    double done;              /* the highest fraction reported */
+    struct error write_error; /* of run_write(), while libvips was writing */
+};
+
+/* load.c */
+
+/*
+ * Open the input `name`: find out what it really is, compare that with the declared media
+ * type, and read its header. Release it with picture_release(), after a failure too.
+ * Errors: ERR_INVALID_INPUT.
+ */
+int picture_open(struct picture *p, struct run *run, const char *name, struct error *reterr);
+void picture_release(struct picture *p);
+
+/* Is it within the limits for decoding? Errors: ERR_INVALID_INPUT; the detail names the limit. */
+int picture_check(const struct picture *p, struct error *reterr);
+
+/*
+ * The largest factor by which the decoder itself can shrink the picture such that `crop` (in
+ * raw pixels) keeps at least `width` x `height` pixels and still begins and ends on whole ones;
+ * 1 when there is none.
+ */
+int picture_shrink_factor(const struct picture *p, const VipsRect *crop, int width, int height);
+
+/* Open it again, shrunk by such a factor while it is decoded; crop becomes what it is then. */
+int picture_reopen(struct picture *p, int factor, VipsRect *crop, struct error *reterr);
+
+/*
+ * Make *next the picture's image when `failed` is 0; it is picture_failed() otherwise:
+ *     VipsImage *next = NULL;
+ *     return picture_step(p, vips_flip(p->image, &next, direction, NULL), &next, reterr);
+ */
+int picture_step(struct picture *p, int failed, VipsImage **next, struct error *reterr);
+
+/*
+ * From here on, whoever computes pixels of this image reports progress and heeds the stop flag.
+ * (libvips' own progress signal comes after whole strips of the result: for a thumbnail, once.)
+ */
+int picture_watch(struct picture *p, struct error *reterr);
+
+/* Say why libvips failed: stopped, nowhere to write, out of memory, or (else) the input's content.
+ */
+int picture_failed(const struct picture *p, struct error *reterr);
+
+const char *image_type_name(enum image_type type);       /* "jpeg" */
+const char *image_type_media_type(enum image_type type); /* "image/jpeg" */
+enum image_type image_type_find(const char *name);       /* IMAGE_TYPE_COUNT: there is none */
+
+/* geometry.c: integers in, integers out; nothing here knows libvips' operations. */
+
+struct size {
+    int width, height;
+};
+
+/* One of the eight ways to lay a picture down: first mirrored left to right, then turned. */
+struct turn {
+    bool is_mirrored;
+    int quarters; /* clockwise, 0 to 3 */
+};
+
+enum fit { FIT_INSIDE, FIT_COVER, FIT_CONTAIN, FIT_FILL };
+
+struct fit_request {
+    int width, height; /* 0: not given, follows in proportion */
+    enum fit fit;
+    bool is_enlarging; /* or the picture never grows */
+};
+
+/* The picture is resized to `resized`; `canvas` then cuts its middle out, or surrounds it. */
+struct layout {
+    struct size resized, canvas;
+};
+
+struct turn turn_from_exif(int orientation); /* what shows such a file upright */
+struct turn turn_then(struct turn first, struct turn second);
+struct size turn_size(struct turn turn, struct size size);
+
+/* Where rectangle `r` of the turned picture lies in the picture of size `raw` before the turn. */
+VipsRect turn_rect_back(struct turn turn, struct size raw, VipsRect r);
+
+/* Sides that no picture can have come out as at most INT_MAX / 2. */
+struct layout layout_for(struct size source, const struct fit_request *request);
+
+/* colour.c */
+
+/* A colour of the params: "#rrggbb" or "#rrggbbaa"; the schema has checked it. */
+struct colour {
+    double red, green, blue, alpha; /* 0 to 255 */
+};
+
+struct colour colour_parse(const char *hex);
+
+/* 8-bit sRGB or grey, whatever the file had, by its profile or what its colour space implies. */
+int colour_to_srgb(struct picture *p, struct error *reterr);
+
+/* Can it be written as `type` with its profile, as it is? */
+bool colour_is_writable(const struct picture *p, enum image_type type);
+
+/* `colour` behind what is transparent. */
+int colour_flatten(struct picture *p, struct colour colour, struct error *reterr);
+
+/* The picture in the middle of a canvas of `colour`, whose transparency is kept if `with_alpha`. */
+int colour_surround(struct picture *p, struct size canvas, struct colour colour, bool with_alpha,
+                    struct error *reterr);
+
+/* save.c */
+
+struct save_request {
+    const char *output; /* of the descriptor */
+    enum image_type type;
+    int quality; /* 1 to 100; PNG has none */
+    bool is_stripped;
+};
+
+/* Is there an encoder for it? */
+bool image_type_is_writable(enum image_type type);
+
+/*
+ * Compute and write the picture as an output of the run.
+ * Errors: ERR_INVALID_INPUT when decoding finds the content broken, ERR_STOPPED, ERR_TOO_LARGE.
+ */
+int picture_save(struct picture *p, const struct save_request *request, struct error *reterr);
+
+/* The tasks: transform.c, inspect.c */
+int image_transform(struct run *run, struct error *reterr);
+int image_inspect(struct run *run, struct error *reterr);
+
+#endif

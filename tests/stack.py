@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A private stack for tests: real nginx, real pools, started by ./dev beside any other.
+
+    with Stack(compute_slots=2) as stack:
+        stack.post("/v1/tasks/demo.sum_squares", json={"n": 1})
+
+Its files lie in a folder of its own below /tmp; its port is a free one. GANGSAW_BUILD=asan runs
+the build with sanitizers; a report of theirs in a log fails the test that closes the stack.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import requests
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+VARIANT = os.environ.get("GANGSAW_BUILD", "")
+BUILD = ROOT / "build" / "asan" if VARIANT == "asan" else ROOT / "build"
+SANITIZED = VARIANT == "asan"
+SHARED_DATA = pathlib.Path(os.environ.get("GANGSAW_SHARED_DATA", ROOT / ".." / "shared" / "data"))
+
+SANITIZER_REPORT = re.compile(
+    r"ERROR: (Address|Leak|UndefinedBehavior)Sanitizer|runtime error: |LeakSanitizer: "
+)
+
+
+def wait_until(condition, seconds=10.0, what=None):
+    """Wait for `condition()` to be true, and return what it returned."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
+        time.sleep(0.01)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def process_state(pid):
+    """The fields of /proc/PID/stat after the program's name; None when the process is gone."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat[stat.rindex(")") + 2 :].split()
+    return None if fields[0] in "ZX" else fields
+
+
+def alive(pid):
+    return process_state(pid) is not None
+
+
+def cpu_seconds(pid):
+    fields = process_state(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+def children(pid):
+    """Living direct children of a process."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = process_state(entry.name)
+            if fields and int(fields[1]) == pid:
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+class Stack:
+    """`faults` adds the misbehaving module of tests/faults; `config` is the text of a
+    configuration file; every other option is one of the server's: compute_slots=2."""
+
+    def __init__(self, faults=False, config="", **options):
+        self.var = pathlib.Path(tempfile.mkdtemp(prefix="gangsaw-"))
+        self.var.chmod(0o755)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("GANGSAW_")}
+        self.env.update(GANGSAW_VAR=str(self.var), GANGSAW_PORT=str(self.port))
+        self.env.update({f"GANGSAW_{k.upper()}": str(v) for k, v in options.items()})
+        if VARIANT:
+            self.env["GANGSAW_BUILD"] = VARIANT
+        (self.var / "gangsaw.conf").write_text(config)
+        if faults:
+            self._add_faults()
+        self.session = requests.Session()
+
+    def _add_faults(self):
+        """Modules and descriptors in folders of this stack's: the real ones and `faults`."""
+        folders = {"modules": ROOT, "tasks": ROOT}
+        for name in folders:
+            (self.var / f"test-{name}").mkdir()
+        libraries = [*BUILD.glob("modules/.libs/*.so"), *BUILD.glob("tests/modules/.libs/*.so")]
+        for library in libraries:
+            (self.var / "test-modules" / library.name).symlink_to(library)
+        have = {library.stem for library in libraries}
+        for descriptor in [*ROOT.glob("fcgi-app/tasks/*/*.json"), *ROOT.glob("tests/faults/module/*.json")]:
+            if descriptor.name.split(".")[0] in have:
+                (self.var / "test-tasks" / descriptor.name).symlink_to(descriptor)
+        self.env["GANGSAW_SERVER_MODULES_DIR"] = str(self.var / "test-modules")
+        self.env["GANGSAW_SERVER_TASKS_DIR"] = str(self.var / "test-tasks")
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            shutil.rmtree(self.var, ignore_errors=True)
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        self.session.close()
+        try:
+            self.stop()
+            reports = self.sanitizer_reports()
+        finally:
+            shutil.rmtree(self.var, ignore_errors=True)
+        if kind is None:
+            assert not reports, reports
+
+    def dev(self, *words, check=True):
+        """Run ./dev for this stack. Its output ends with it: no daemon may keep the pipe."""
+        done = subprocess.run(
+            [ROOT / "dev", *words], env=self.env, stdin=subprocess.DEVNULL, timeout=300,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, done.stdout
+        return done
+
+    def start(self):
+        return self.dev("start")
+
+    def stop(self):
+        return self.dev("stop")
+
+    def pid(self, name):
+        """The process of `nginx`, or the master of the pool `api` or `compute`."""
+        return int((self.var / "pid" / name).read_text().split()[0])
+
+    def signal(self, name, number=signal.SIGTERM):
+        os.kill(self.pid(name), number)
+
+    def status(self):
+        """`gangsaw status --json`."""
+        env = {**self.env, "GANGSAW_SERVER_RUN_DIR": str(self.var / "run"),
+               "GANGSAW_CONFIG": str(self.var / "gangsaw.conf")}  # fmt: skip
+        done = subprocess.run([BUILD / "gangsaw", "status", "--json"], env=env, timeout=30,
+                              stdout=subprocess.PIPE, check=True)  # fmt: skip
+        return json.loads(done.stdout)
+
+    def log(self, name):
+        """Lines of `nginx`, `api` or `compute`."""
+        return (self.var / "log" / f"{name}.log").read_text(errors="replace").splitlines()
+
+    def sanitizer_reports(self):
+        texts = [p.read_text(errors="replace") for p in sorted((self.var / "log").glob("*.log"))]
+        return "\n".join(text[:20000] for text in texts if SANITIZER_REPORT.search(text))
+
+    def request(self, method, path, **kwargs):
+        kwargs.setdefault("timeout", 60)
+        return self.session.request(method, self.url + path, **kwargs)
+
+    def get(self, path, **kwargs):
+        return self.request("GET", path, **kwargs)
+
+    def post(self, path, **kwargs):
+        return self.request("POST", path, **kwargs)
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def raw(self, data):
+        """Send bytes as they are; the answer until the server closes."""
+        with self.connect() as s:
+            s.sendall(data)
+            answer = b""
+            while chunk := s.recv(65536):
+                answer += chunk
+        return answer

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_fcgi_stream.c - no peer can make a worker hang, lose a request unnoticed or leak a
+ * descriptor
+ *
+ * A thread plays the web server and speaks FastCGI records by hand. All requests, good and bad,
+ * go through one stream object, as in a worker.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "http/request.h"
+#include "http/response.h"
+
+enum { BEGIN = 1, END = 3, PARAMS = 4, STDIN = 5, STDOUT = 6, GET_VALUES = 9 };
+enum then { READ_ANSWER, CLOSE, STAY_SILENT };
+
+#define PATIENT_MS 20000
+#define SHORT_MS 100
+
+static struct fcgi_stream *stream;
+
+struct peer {
+    int fd, served_fd;
+    enum then then;
+    struct strbuf request, answer;
+    bool has_end; /* the END_REQUEST record came */
+    pthread_t thread;
+    int quit[2]; /* a silent peer waits for the end of this pipe */
+};
+
+static void add_record(struct strbuf *sb, int type, const char *bytes, size_t size)
+{
+    unsigned char padding = size % 8 ? (unsigned char)(8 - size % 8) : 0;
+    const unsigned char head[8] = {
+        1, (unsigned char)type, 0, 1, (unsigned char)(size >> 8), (unsigned char)size, padding, 0};
+    strbuf_add(sb, head, sizeof(head));
+    strbuf_add(sb, bytes, size);
+    strbuf_add(sb, "\0\0\0\0\0\0\0", padding);
+}
+
+static void add_stream(struct strbuf *sb, int type, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        size_t n = size < 32768 ? size : 32768;
+        add_record(sb, type, bytes, n);
+        bytes += n;
+        size -= n;
+    }
+}
+
+static void add_begin(struct strbuf *sb, int role, int flags)
+{
+    const char body[8] = {0, (char)role, (char)flags};
+    add_record(sb, BEGIN, body, sizeof(body));
+}
+
+static void add_param(struct strbuf *sb, const char *name, const char *value)
+{
+    uint32_t size = htonl((uint32_t)strlen(value) | 0x80000000);
+    strbuf_addch(sb, (char)strlen(name));
+    strbuf_add(sb, &size, sizeof(size));
+    strbuf_addstr(sb, name);
+    strbuf_addstr(sb, value);
+}
+
+static void add_params(struct strbuf *sb, size_t content_length)
+{
+    struct strbuf params = STRBUF_INIT;
+    char number[32];
+    (void)snprintf(number, sizeof(number), "%zu", content_length);
+    add_param(&params, "REQUEST_METHOD", "POST");
+    add_param(&params, "DOCUMENT_URI", "/echo");
+    add_param(&params, "CONTENT_LENGTH", number);
+    add_stream(sb, PARAMS, params.text, params.size);
+    strbuf_release(&params);
+}
+
+/* A whole request whose body is `size` bytes while it says it is `content_length`. */
+static void add_request(struct strbuf *sb, const char *body, size_t size, size_t content_length)
+{
+    add_begin(sb, 1, 0);
+    add_params(sb, content_length);
+    add_record(sb, PARAMS, "", 0);
+    add_stream(sb, STDIN, body, size);
+    add_record(sb, STDIN, "", 0);
+}
+
+static bool read_exactly(int fd, void *buf, size_t size)
+{
+    for (char *p = buf; size > 0;) {
+        ssize_t n = read(fd, p, size);
+        if (n <= 0)
+            return false;
+        p += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static void read_answer(struct peer *p)
+{
+    static char content[65536 + 256]; /* one peer at a time */
+    unsigned char head[8];
+    while (!p->has_end && read_exactly(p->fd, head, sizeof(head))) {
+        size_t size = (size_t)head[4] << 8 | head[5];
+        if (!read_exactly(p->fd, content, size + head[6]))
+            return;
+        if (head[1] == STDOUT)
+            strbuf_add(&p->answer, content, size);
+        p->has_end = head[1] == END;
+    }
+}
+
+static void *play_peer(void *argument)
+{
+    struct peer *p = argument;
+    for (size_t at = 0; at < p->request.size;) {
+        ssize_t n = send(p->fd, p->request.text + at, p->request.size - at, MSG_NOSIGNAL);
+        if (n <= 0)
+            break;
+        at += (size_t)n;
+    }
+    if (p->then == READ_ANSWER) {
+        read_answer(p);
+    } else if (p->then == STAY_SILENT) {
+        char c;
+        (void)!read(p->quit[0], &c, 1);
+    }
+    (void)close(p->fd);
+    return NULL;
+}
+
+static void tcp_pair(int fds[2])
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(sa);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&sa, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&sa, &size), 0);
+    fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fds[0], (struct sockaddr *)&sa, size), 0);
+    fds[1] = accept(listener, NULL, NULL);
+    assert_true(fds[1] >= 0);
+    (void)close(listener);
+}
+
+static void peer_start(struct peer *p, bool is_tcp, enum then then)
+{
+    int fds[2];
+    if (is_tcp)
+        tcp_pair(fds);
+    else
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    p->fd = fds[0];
+    p->served_fd = fds[1];
+    p->then = then;
+    assert_int_equal(pipe(p->quit), 0);
+    assert_int_equal(pthread_create(&p->thread, NULL, play_peer, p), 0);
+}
+
+static void peer_wait(struct peer *p)
+{
+    (void)close(p->quit[1]);
+    assert_int_equal(pthread_join(p->thread, NULL), 0);
+    (void)close(p->quit[0]);
+}
+
+static void peer_release(struct peer *p)
+{
+    strbuf_release(&p->request);
+    strbuf_release(&p->answer);
+}
+
+static int count_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int count = 0;
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    (void)closedir(dir);
+    return count;
+}
+
+static int note_descriptors(void **state)
+{
+    *state = malloc(sizeof(int));
+    *(int *)*state = count_descriptors();
+    return 0;
+}
+
+/* Serve one request with the whole way of a worker: read, answer `answer_size` bytes, end. */
+static int serve(struct peer *p, size_t answer_size, struct payload *body, struct error *reterr)
+{
+    static const struct http_limits limits = {100, 65536};
+    struct http_stream *s;
+    struct http_request *req;
+    if (fcgi_stream_begin(stream, p->served_fd, PATIENT_MS, &s, reterr) != 0)
+        return -1;
+    struct arena *a = arena_new();
+    assert_int_equal(s->peer_fd, p->served_fd);
+    assert_int_equal(http_request_read(s, &limits, a, &req, reterr), 0);
+    struct http_response res;
+    http_response_init(&res, a);
+    if (http_body_read(req, 16 << 20, "max_body_bytes", body, reterr) != 0)
+        http_response_problem(&res, req, reterr, NULL);
+    else
+        http_response_body(&res, 200, "x/y", arena_alloc(a, answer_size), answer_size);
+    int sent = http_response_send(&res, req);
+    int ended = fcgi_stream_end(stream);
+    assert_true(sent == 0 || ended == -1);
+    arena_free(a);
+    return sent == 0 && ended == 0 ? 0 : -1;
+}
+
+static char *pattern(size_t size)
+{
+    char *bytes = malloc(size + 1);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (char)(i * 7 + i / 251);
+    return bytes;
+}
+
+/* What every worker has to be able to do after whatever came before. */
+static void assert_next_request_works(size_t body_size, size_t answer_size, bool is_tcp)
+{
+    struct peer p = {.request = STRBUF_INIT, .answer = STRBUF_INIT};
+    struct payload body = PAYLOAD_INIT;
+    struct error err = {.code = ERR_NONE};
+    char *bytes = pattern(body_size);
+    add_request(&p.request, bytes, body_size, body_size);
+    peer_start(&p, is_tcp, READ_ANSWER);
+    if (serve(&p, answer_size, &body, &err) != 0)
+        fail_msg("%s", err.detail);
+    peer_wait(&p);
+    assert_int_equal(body.size, body_size);
+    assert_memory_equal(body.bytes ? body.bytes : (unsigned char *)"", bytes, body_size);
+    assert_true(p.has_end);
+    const char *content = strstr(p.answer.text, "\r\n\r\n");
+    assert_non_null(content);
+    assert_memory_equal(p.answer.text, "Status: 200 OK\r\n", 16);
+    assert_int_equal(p.answer.size - (size_t)(content + 4 - p.answer.text), answer_size);
+    payload_release(&body);
+    peer_release(&p);
+    free(bytes);
+}
+
+static int check_descriptors(void **state)
+{
+    int before = *(int *)*state;
+    free(*state);
+    return count_descriptors() == before ? 0 : -1;
+}
+
+static void test_bodies_and_answers_arrive_whole(void **state)
+{
+    (void)state;
+    for (int is_tcp = 0; is_tcp <= 1; is_tcp++) {
+        assert_next_request_works(0, 0, is_tcp);
+        assert_next_request_works(1 << 20, 10, is_tcp);
+        assert_next_request_works(10, 8 << 20, is_tcp);
+    }
+}
+
+static void test_a_body_shorter_than_content_length_is_refused(void **state)
+{
+    (void)state;
+    struct peer p = {.request = STRBUF_INIT, .answer = STRBUF_INIT};
+    struct payload body = PAYLOAD_INIT;
+    struct error err = {.code = ERR_NONE};
+    char *bytes = pattern(400);
+    add_request(&p.request, bytes, 400, 1000);
+    peer_start(&p, false, READ_ANSWER);
+    assert_int_equal(serve(&p, 10, &body, &err), 0);
+    peer_wait(&p);
+    assert_int_equal(err.code, ERR_INVALID_REQUEST);
+    assert_non_null(strstr(err.detail, "400 of 1000"));
+    assert_non_null(strstr(p.answer.text, "Status: 400 "));
+    assert_true(p.has_end);
+    payload_release(&body);
+    peer_release(&p);
+    free(bytes);
+    assert_next_request_works(10, 10, false);
+}
+
+/* Have a peer send `request`, and then do what `then` says; begin has to fail. */
+static void assert_begin_fails(struct strbuf *request, enum then then, const char *what)
+{
+    struct peer p = {.request = *request, .answer = STRBUF_INIT};
+    struct http_stream *s = NULL;
+    struct error err = {.code = ERR_NONE};
+    peer_start(&p, false, then);
+    int64_t start = clock_us();
+    if (fcgi_stream_begin(stream, p.served_fd, SHORT_MS, &s, &err) != -1)
+        fail_msg("%s: was taken for a request", what);
+    assert_int_equal(err.code, ERR_INVALID_REQUEST);
+    assert_null(s);
+    assert_true(clock_us() - start < 10 * INT64_C(1000000));
+    assert_int_equal(fcgi_stream_end(stream), -1); /* nothing to end: harmless */
+    peer_wait(&p);
+    peer_release(&p);
+    assert_next_request_works(100, 100, false);
+}
+
+static void test_a_silent_peer_costs_the_timeout_and_no_more(void **state)
+{
+    (void)state;
+    struct strbuf nothing = STRBUF_INIT, begin = STRBUF_INIT, params = STRBUF_INIT;
+    assert_begin_fails(&nothing, STAY_SILENT, "nothing");
+    strbuf_addch(&begin, 1);
+    assert_begin_fails(&begin, STAY_SILENT, "one byte");
+    begin = (struct strbuf)STRBUF_INIT;
+    add_begin(&begin, 1, 0);
+    assert_begin_fails(&begin, STAY_SILENT, "begin");
+    add_begin(&params, 1, 0);
+    add_params(&params, 10);
+    assert_begin_fails(&params, STAY_SILENT, "parameters without their end");
+}
+
+static void test_garbage_is_an_error_and_no_more(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } cases[] = {
+        {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27},
+        {"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16},
+        {"\1\1\0\1\0\2\0\0xx", 10},                                /* a begin record of two bytes */
+        {"\1\1\0\0\0\10\0\0\0\1\0\0\0\0\0\0", 16},                 /* request id 0 */
+        {"\1\1\0\1\0\10\0\0\0\3\0\0\0\0\0\0", 16},                 /* a filter, and no parameters */
+        {"\1\1\0\1\0\10\0\0\0\63\0\0\0\0\0\0", 16},                /* no such role */
+        {"\1\4\0\1\0\0\0\0", 8},                                   /* parameters without begin */
+        {"\1\11\0\0\0\0\0\0", 8},                                  /* a management record */
+        {"\1\1\0\1\0\10\0\0\0\1\0\0\0\0\0\0garbage!", 24},         /* after a good begin record */
+        {"\1\1\0\1\0\10\0\0\0\1\0\0\0\0\0\0\1\5\0\1\0\0\0\0", 24}, /* a body before parameters */
+        {"\1\1\0\1\0\10\0\0\0\1\0\0\0\0\0\0\1\4\0\1\0\2\0\0\5\5\1\4\0\1\0\0\0\0",
+         34}, /* cut name */
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct strbuf request = STRBUF_INIT;
+        strbuf_add(&request, cases[i].bytes, cases[i].size);
+        assert_begin_fails(&request, i % 2 ? STAY_SILENT : CLOSE, cases[i].bytes);
+    }
+    struct strbuf flood = STRBUF_INIT;
+    for (int i = 0; i < 100000; i++)
+        strbuf_addstr(&flood, "garbage ");
+    assert_begin_fails(&flood, CLOSE, "flood");
+}
+
+static void test_a_peer_that_leaves_early_is_noticed(void **state)
+{
+    (void)state;
+    struct strbuf whole = STRBUF_INIT;
+    add_request(&whole, "", 0, 0);
+    /* At every place up to the end of the parameters. */
+    for (size_t size = 0; size < whole.size - 8; size += size < 32 ? 1 : 7) {
+        struct strbuf request = STRBUF_INIT;
+        strbuf_add(&request, whole.text, size);
+        assert_begin_fails(&request, CLOSE, "cut");
+    }
+    strbuf_release(&whole);
+}
+
+static void test_a_peer_lost_in_the_body_is_not_its_end(void **state)
+{
+    (void)state;
+    for (int is_silent = 0; is_silent <= 1; is_silent++) {
+        struct peer p = {.request = STRBUF_INIT, .answer = STRBUF_INIT};
+        struct http_stream *s;
+        struct error err;
+        char buf[1000];
+        add_begin(&p.request, 1, 0);
+        add_params(&p.request, 1000);
+        add_record(&p.request, PARAMS, "", 0);
+        add_record(&p.request, STDIN, "12345", 5);
+        peer_start(&p, false, is_silent ? STAY_SILENT : CLOSE);
+        assert_int_equal(fcgi_stream_begin(stream, p.served_fd, SHORT_MS, &s, &err), 0);
+        assert_int_equal(s->read(s, buf, sizeof(buf)), 5);
+        assert_int_equal(s->read(s, buf, sizeof(buf)), -1);
+        assert_int_equal(s->read(s, buf, sizeof(buf)), -1);
+        (void)fcgi_stream_end(stream);
+        peer_wait(&p);
+        peer_release(&p);
+        assert_next_request_works(10, 10, false);
+    }
+}
+
+static void test_a_lost_answer_is_reported(void **state)
+{
+    (void)state;
+    char *bytes = calloc(1, 8 << 20);
+    static const size_t sizes[] = {10, 8 << 20};
+    for (int is_silent = 0; is_silent <= 1; is_silent++) {
+        for (size_t i = 0; i < 2; i++) {
+            struct peer p = {.request = STRBUF_INIT, .answer = STRBUF_INIT};
+            struct http_stream *s;
+            struct error err;
+            add_request(&p.request, "", 0, 0);
+            peer_start(&p, false, is_silent ? STAY_SILENT : CLOSE);
+            assert_int_equal(fcgi_stream_begin(stream, p.served_fd, SHORT_MS, &s, &err), 0);
+            if (!is_silent) { /* until it has left, as a worker sees it */
+                struct pollfd pfd = {.fd = s->peer_fd, .events = POLLRDHUP};
+                assert_int_equal(poll(&pfd, 1, PATIENT_MS), 1);
+                assert_true(pfd.revents & POLLRDHUP);
+            }
+            bool is_small = sizes[i] == 10;
+            /* Small answers wait in libfcgi's buffer: only the end can tell. */
+            assert_int_equal(s->write(s, bytes, sizes[i]), is_small ? 0 : -1);
+            assert_int_equal(fcgi_stream_end(stream), is_small && is_silent ? 0 : -1);
+            peer_wait(&p);
+            peer_release(&p);
+            assert_next_request_works(10, 10, false);
+        }
+    }
+    free(bytes);
+}
+
+static void test_a_body_that_nobody_read_does_not_reset_the_answer(void **state)
+{
+    (void)state;
+    for (int is_tcp = 0; is_tcp <= 1; is_tcp++) {
+        struct peer p = {.request = STRBUF_INIT, .answer = STRBUF_INIT};
+        struct http_stream *s;
+        struct error err;
+        char *bytes = pattern(500000);
+        add_request(&p.request, bytes, 500000, 500000);
+        peer_start(&p, is_tcp, READ_ANSWER);
+        assert_int_equal(fcgi_stream_begin(stream, p.served_fd, PATIENT_MS, &s, &err), 0);
+        assert_int_equal(s->write(s, "Status: 413\r\n\r\n", 15), 0);
+        assert_int_equal(fcgi_stream_end(stream), 0);
+        peer_wait(&p);
+        assert_true(p.has_end);
+        assert_string_equal(p.answer.text, "Status: 413\r\n\r\n");
+        peer_release(&p);
+        free(bytes);
+    }
+}
+
+static void test_a_connection_is_closed_even_if_the_peer_would_keep_it(void **state)
+{
+    (void)state;
+    struct peer p = {.request = STRBUF_INIT, .answer = STRBUF_INIT};
+    struct payload body = PAYLOAD_INIT;
+    struct error err;
+    add_begin(&p.request, 1, 1);
+    add_params(&p.request, 0);
+    add_record(&p.request, PARAMS, "", 0);
+    add_record(&p.request, STDIN, "", 0);
+    peer_start(&p, false, READ_ANSWER);
+    assert_int_equal(serve(&p, 10, &body, &err), 0);
+    peer_wait(&p);
+    assert_true(p.has_end);
+    payload_release(&body);
+    peer_release(&p); /* the descriptors are counted afterwards */
+}
+
+static void test_what_is_not_a_socket_is_refused_and_closed(void **state)
+{
+    (void)state;
+    int fds[2];
+    struct http_stream *s;
+    struct error err;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(fcgi_stream_begin(stream, fds[0], SHORT_MS, &s, &err), -1);
+    (void)close(fds[1]);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+static void test_signal_handlers_stay_the_callers(void **state)
+{
+    (void)state;
+    struct sigaction now;
+    assert_int_equal(sigaction(SIGTERM, NULL, &now), 0);
+    assert_ptr_equal(now.sa_handler, on_signal);
+    assert_int_equal(sigaction(SIGUSR1, NULL, &now), 0);
+    assert_ptr_equal(now.sa_handler, SIG_DFL);
+    assert_int_equal(sigaction(SIGPIPE, NULL, &now), 0);
+    assert_ptr_equal(now.sa_handler, SIG_IGN);
+}
+
+static int open_stream(void **state)
+{
+    (void)state;
+    (void)signal(SIGTERM, on_signal);
+    stream = fcgi_stream_new();
+    return stream ? 0 : -1;
+}
+
+static int close_stream(void **state)
+{
+    (void)state;
+    fcgi_stream_free(stream);
+    fcgi_stream_free(NULL);
+    return 0;
+}
+
+#define LEAK_CHECKED(test) \
+    cmocka_unit_test_setup_teardown(test, note_descriptors, check_descriptors)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LEAK_CHECKED(test_bodies_and_answers_arrive_whole),
+        LEAK_CHECKED(test_a_body_shorter_than_content_length_is_refused),
+        LEAK_CHECKED(test_a_silent_peer_costs_the_timeout_and_no_more),
+        LEAK_CHECKED(test_garbage_is_an_error_and_no_more),
+        LEAK_CHECKED(test_a_peer_that_leaves_early_is_noticed),
+        LEAK_CHECKED(test_a_peer_lost_in_the_body_is_not_its_end),
+        LEAK_CHECKED(test_a_lost_answer_is_reported),
+        LEAK_CHECKED(test_a_body_that_nobody_read_does_not_reset_the_answer),
+        LEAK_CHECKED(test_a_connection_is_closed_even_if_the_peer_would_keep_it),
+        LEAK_CHECKED(test_what_is_not_a_socket_is_refused_and_closed),
+        cmocka_unit_test(test_signal_handlers_stay_the_callers),
+    };
+    return cmocka_run_group_tests(tests, open_stream, close_stream);
+}

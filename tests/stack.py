@@ -79,6 +79,26 @@ def children(pid):
     return sorted(found)
 
 
+def problem_of(answer, name, status):
+    """The problem (RFC 9457) that an answer of requests' has to be, complete."""
+    assert answer.status_code == status, answer.text[:2000]
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["type"] == f"/problems/{name}", problem
+    assert problem["status"] == status
+    assert problem["title"] and problem["detail"]
+    assert problem["request_id"] == answer.headers["X-Request-Id"]
+    return problem
+
+
+def field_errors_of(answer):
+    """Detail by JSON Pointer, of an answer that has to be `invalid-params`."""
+    errors = problem_of(answer, "invalid-params", 422)["errors"]
+    details = {each["pointer"]: each["detail"] for each in errors}
+    assert len(details) == len(errors), f"two errors of one place: {errors}"
+    return details
+
+
 class Stack:
     """`faults` adds the misbehaving module of tests/faults; `config` is the text of a
     configuration file; every other option is one of the server's: compute_slots=2."""
@@ -164,6 +184,17 @@ class Stack:
     def log(self, name):
         """Lines of `nginx`, `api` or `compute`."""
         return (self.var / "log" / f"{name}.log").read_text(errors="replace").splitlines()
+
+    def log_line(self, name, answer):
+        """The line that a pool logs for a request once it was answered."""
+        wanted = answer.headers["X-Request-Id"]
+
+        def found():
+            return [line for line in self.log(name) if wanted in line]
+
+        lines = wait_until(found, what=f"a line of {wanted} in {name}.log")
+        assert len(lines) == 1, lines
+        return json.loads(lines[0])
 
     def sanitizer_reports(self):
         texts = [p.read_text(errors="replace") for p in sorted((self.var / "log").glob("*.log"))]

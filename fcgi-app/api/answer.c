@@ -78,6 +78,7 @@ static void build_body(struct http_response *res, const struct compute_outcome *
         add_result_header(res, outcome->result);
     http_response_header(res, "Content-Disposition", "inline; filename=\"%s.%s\"", out->name,
                          file_ending(out->media_type));
+    http_response_header(res, "X-Content-Type-Options", "nosniff");
     http_response_body(res, 200, out->media_type, out->bytes, out->size);
 }
 

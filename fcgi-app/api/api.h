@@ -27,6 +27,8 @@ struct api {
     size_t catalog_size;
     struct gang *gang; /* NULL where nothing computes: pool `api` */
     struct compute_watch watch;
+    /* Can runs be computed on this host now? NULL: nobody knows. -1 with a detail that says what is missing. */
+    int (*check_ready)(const struct config *cfg, struct error *reterr);
     struct api_trace trace; /* of the current request */
 };
 

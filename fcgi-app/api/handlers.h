@@ -15,6 +15,7 @@ HANDLER(tasks_list);
 HANDLER(tasks_show);
 HANDLER(tasks_run);
 HANDLER(health_live);
+HANDLER(health_ready);
 
 extern const struct route api_routes[];
 

@@ -8,6 +8,7 @@
 
 const struct route api_routes[] = {
     {"/livez", HTTP_GET, health_live},
+    {"/readyz", HTTP_GET, health_ready},
     {"/v1/tasks", HTTP_GET, tasks_list},
     {"/v1/tasks/{task}", HTTP_GET, tasks_show},
     {"/v1/tasks/{task}", HTTP_POST, tasks_run},

@@ -2,8 +2,8 @@
 /*
  * config.c - see config.h
  *
- * Goes by the table in options.c. libinih splits the lines. It would cut long ones, join indented
- * ones and stop at a NUL without a word, so it is fed line by line, each checked first.
+ * The table in options.c says what there is. libinih splits the lines; it would cut long ones, join
+ * indented ones and stop at a NUL without a word, so it is fed line by line, each checked first.
  */
 #include "base/config.h"
 

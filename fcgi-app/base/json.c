@@ -19,8 +19,7 @@
 #include "base/strbuf.h"
 #include "base/utf8.h"
 
-/* cJSON reads a number through a buffer of 64 bytes and stops at its end: longer ones are
- * rewritten. */
+/* cJSON reads 63 bytes of a number and stops: longer ones are rewritten. */
 #define NUMBER_TEXT_MAX 60
 
 struct scan {
@@ -401,9 +400,14 @@ int json_parse(struct arena *a, const char *text, size_t size, cJSON **ret_value
 void json_format_number(double number, char ret_text[JSON_NUMBER_SIZE])
 {
     char text[JSON_NUMBER_SIZE] = "null";
-    if (isfinite(number) && fabs(number) <= JSON_INTEGER_MAX && number == trunc(number)) {
+    bool is_large = fabs(number) > JSON_INTEGER_MAX;
+    if (!isfinite(number)) {
+        memcpy(ret_text, text, sizeof(text));
+        return;
+    }
+    if (!is_large && number == trunc(number)) {
         (void)snprintf(text, sizeof(text), "%.0f", number);
-    } else if (isfinite(number)) {
+    } else {
         for (int digits = 15; digits <= 17; digits++) {
             (void)snprintf(text, sizeof(text), "%.*g", digits, number);
             if (strtod(text, NULL) == number)
@@ -413,6 +417,8 @@ void json_format_number(double number, char ret_text[JSON_NUMBER_SIZE])
     char *point = strchr(text, localeconv()->decimal_point[0]);
     if (point)
         *point = '.';
+    else if (is_large && !strchr(text, 'e'))
+        memcpy(text + strlen(text), ".0", 3); /* as an integer json_parse() would refuse it */
     memcpy(ret_text, text, sizeof(text));
 }
 

@@ -22,7 +22,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 
-#define LINE_MAX_BYTES 8192 /* with its newline */
+#define LINE_MAX_BYTES 4096 /* with its newline */
 #define WRITE_TRIES 8
 #define WRITE_WAIT_MS 50 /* for a pipe that is full: a log must not hang its writer */
 #define NUMBER_MAX 1e15  /* beyond it three decimals mean nothing */

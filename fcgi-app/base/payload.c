@@ -110,7 +110,7 @@ int payload_append(struct payload *p, const void *bytes, size_t size, struct err
 
 int payload_seal(struct payload *p, struct error *reterr)
 {
-    if (p->fd < 0)
+    if (p->fd < 0 || p->is_sealed)
         return 0;
     /* A writable mapping would make F_SEAL_WRITE fail. */
     (void)munmap(p->bytes, p->capacity);
@@ -118,6 +118,7 @@ int payload_seal(struct payload *p, struct error *reterr)
     p->capacity = p->size;
     if (ftruncate(p->fd, (off_t)p->size) != 0 || fcntl(p->fd, F_ADD_SEALS, ALL_SEALS) != 0)
         return error_errno(reterr, "payload: seal");
+    p->is_sealed = true;
     if (p->size == 0)
         return 0;
     void *map = mmap(NULL, p->size, PROT_READ, MAP_PRIVATE, p->fd, 0);
@@ -140,7 +141,7 @@ static int check_received(int fd, size_t size, struct error *reterr)
 
 int payload_open_received(struct payload *p, int fd, size_t size, struct error *reterr)
 {
-    *p = (struct payload){NULL, 0, 0, fd};
+    *p = (struct payload){.fd = fd, .is_sealed = true};
     if (check_received(fd, size, reterr) != 0)
         goto fail;
     if (size > 0) {

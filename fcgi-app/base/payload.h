@@ -10,6 +10,7 @@
 #ifndef BASE_PAYLOAD_H
 #define BASE_PAYLOAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/arena.h"
@@ -22,9 +23,10 @@ struct payload {
     size_t size;
     size_t capacity;
     int fd; /* -1: on the heap */
+    bool is_sealed;
 };
 
-#define PAYLOAD_INIT {NULL, 0, 0, -1}
+#define PAYLOAD_INIT {NULL, 0, 0, -1, false}
 
 void payload_release(struct payload *p); /* NULL is fine; leaves PAYLOAD_INIT */
 
@@ -41,7 +43,7 @@ int payload_append(struct payload *p, const void *bytes, size_t size, struct err
 
 /*
  * Cut a memfd to its size and seal it (SHRINK, GROW, WRITE, SEAL); `bytes` is
- * then a read-only mapping. Nothing to do on the heap. Errors: ERR_INTERNAL.
+ * then a read-only mapping. Nothing to do on the heap, or the second time. Errors: ERR_INTERNAL.
  */
 int payload_seal(struct payload *p, struct error *reterr);
 

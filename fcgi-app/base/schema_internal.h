@@ -65,7 +65,6 @@ struct schema_list {
 };
 
 struct schema_pattern {
-    const char *text;
     const char *shown; /* for the error */
     regex_t regex;
     locale_t locale; /* UTF-8, so that a character is one; 0: none such here */
@@ -115,8 +114,7 @@ const struct schema_member *schema_member_find(const struct schema *s, const cha
 /* The type of a value, one bit; 0 for what JSON does not have. */
 unsigned schema_type_of(const cJSON *value);
 
-/* Append a text that two values share exactly if JSON calls them equal (1 and 1.0, any order of
- * members). */
+/* Append a text that two values share if and only if JSON calls them equal. */
 void schema_canonical(struct strbuf *sb, struct arena *scratch, const cJSON *value);
 
 /* Are two items of `array` equal? Then their positions, the lower one first. */
@@ -131,10 +129,7 @@ bool schema_is_multiple(double number, const struct schema_decimal *unit);
 /* schema_format.c: NULL when there is no such format */
 const struct schema_format *schema_format_find(const char *name);
 
-/*
- * schema_pattern.c: text must outlive the pattern, which belongs to `a`. NULL: wrong, and *ret_why
- * says how.
- */
+/* schema_pattern.c: belongs to `a`; NULL when `text` is none, and *ret_why says why not */
 #define SCHEMA_WHY_SIZE 160
 const struct schema_pattern *schema_pattern_compile(struct arena *a, const char *text,
                                                     char ret_why[SCHEMA_WHY_SIZE]);

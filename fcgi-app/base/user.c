@@ -8,21 +8,39 @@
 #include <pwd.h>
 #include <unistd.h>
 
-int user_drop_root(const char *user, struct error *reterr)
+static int find_user(const char *user, const struct passwd **ret_pw, struct error *reterr)
 {
-    if (geteuid() != 0)
-        return 0;
-    const struct passwd *pw = getpwnam(user);
-    if (!pw)
+    *ret_pw = getpwnam(user);
+    if (!*ret_pw)
         return error_set(reterr, ERR_INTERNAL,
                          "There is no user '%.60s' to run as: create it, or set server.user.", user);
-    if (pw->pw_uid == 0)
+    if ((*ret_pw)->pw_uid == 0)
         return error_set(reterr, ERR_INTERNAL,
                          "server.user is root, who must not run this: name an unprivileged user.");
+    return 0;
+}
+
+int user_drop_root(const char *user, struct error *reterr)
+{
+    const struct passwd *pw;
+    if (geteuid() != 0)
+        return 0;
+    if (find_user(user, &pw, reterr) != 0)
+        return -1;
     if (initgroups(user, pw->pw_gid) != 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
         setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
         return error_errno(reterr, "drop root");
     if (setuid(0) == 0)
         return error_set(reterr, ERR_INTERNAL, "Root could not be given up.");
     return 0;
+}
+
+int user_give_file(const char *user, const char *path, struct error *reterr)
+{
+    const struct passwd *pw;
+    if (geteuid() != 0)
+        return 0;
+    if (find_user(user, &pw, reterr) != 0)
+        return -1;
+    return lchown(path, pw->pw_uid, pw->pw_gid) == 0 ? 0 : error_errno(reterr, "give a file");
 }

@@ -28,14 +28,13 @@ void call_init(struct call *c, struct arena *a, const struct task_desc *task, ui
                        .task = task,
                        .run = run,
                        .fd = -1,
-                       .pidfd = -1,
                        .statm_fd = -1,
                        .output_left = task->output_bytes};
 }
 
 void call_release(struct call *c)
 {
-    int *fds[] = {&c->fd, &c->pidfd, &c->statm_fd};
+    int *fds[] = {&c->fd, &c->statm_fd};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         if (*fds[i] >= 0)
             (void)close(*fds[i]);
@@ -65,15 +64,6 @@ static int on_started(struct call *c, const struct wire_message *m, struct error
 {
     if (c->state != CALL_SENT || m->sender <= 0)
         return error_internal(reterr, "call: STARTED out of turn or without credentials");
-    c->pidfd = pidfd_open(m->sender, 0);
-    if (c->pidfd < 0 && errno != ESRCH)
-        return error_errno(reterr, "call: pidfd_open");
-    /* Its pid can be another process's by now only if it died, and then the connection is closed. */
-    struct pollfd connection = {.fd = c->fd, .events = 0};
-    if (poll(&connection, 1, 0) > 0 && (connection.revents & POLLHUP) && c->pidfd >= 0) {
-        (void)close(c->pidfd);
-        c->pidfd = -1;
-    }
     c->executor = m->sender;
     c->started_us = clock_us();
     c->state = CALL_STARTED;
@@ -241,8 +231,14 @@ bool call_withdraw(struct call *c)
 
 void call_kill(const struct call *c)
 {
-    if (c->pidfd >= 0)
-        (void)pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+    int pidfd = c->executor > 0 ? pidfd_open(c->executor, 0) : -1;
+    /* Its pid can be another process's by now only if it died, and then the connection is closed. */
+    struct pollfd connection = {.fd = c->fd, .events = 0};
+    bool is_there = poll(&connection, 1, 0) == 0 || !(connection.revents & POLLHUP);
+    if (pidfd >= 0 && is_there)
+        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+    if (pidfd >= 0)
+        (void)close(pidfd);
 }
 
 size_t call_resident_bytes(struct call *c)

@@ -24,7 +24,6 @@ struct call {
     uint64_t run;
     enum call_state state;
     pid_t executor; /* its pid, once started; 0 before */
-    int pidfd;      /* of it; -1 before */
     int statm_fd;   /* its memory figures; -1 until sampled */
     size_t output_left;
     bool failed; /* ended by an error, in `error` */

@@ -176,9 +176,13 @@ static void wait_for_end(struct wait *w)
 static int describe_crash(const struct wait *w, struct error *reterr)
 {
     int status;
-    if (!gang_exit_status(w->gang, w->call.executor, EXIT_STATUS_WAIT_MS, &status))
+    if (!gang_exit_status(w->gang, w->call.executor, EXIT_STATUS_WAIT_MS, &status)) {
+        /* It hung up on us and lives on: a slot is not lost to that. Unreaped, its pid is its own. */
+        if (gang_executor_of(w->gang, w->call.executor) >= 0)
+            (void)kill(w->call.executor, SIGKILL);
         return error_set(reterr, ERR_UNAVAILABLE,
                          "The pool ended in the middle of this run; try again.");
+    }
     if (WIFSIGNALED(status)) {
         const char *name = sigabbrev_np(WTERMSIG(status));
         return error_set(reterr, ERR_EXECUTOR_CRASHED,

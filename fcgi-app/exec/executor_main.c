@@ -131,7 +131,8 @@ static void preload_modules(struct executor *e)
 static long jittered(long max_runs)
 {
     uint32_t random = 0;
-    (void)getrandom(&random, sizeof(random), 0);
+    if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        random = (uint32_t)getpid();
     long spread = max_runs / 5;
     return max_runs + (spread > 0 ? (long)(random % (uint32_t)(2 * spread + 1)) - spread : 0);
 }

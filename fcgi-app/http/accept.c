@@ -27,22 +27,39 @@ struct accept {
     struct range ranges[RANGES_MAX];
 };
 
-/* qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ), in thousandths; -1 for others. */
+/*
+ * qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ), in thousandths; -1 for others.
+ * Java's HttpURLConnection leaves out the 0 of ".2".
+ */
 static int parse_quality(const struct field_param *param)
 {
-    const char *text = param->value;
-    size_t size = param->value_size;
-    if (param->is_quoted || size < 1 || size > 5 || (text[0] != '0' && text[0] != '1'))
+    const char *p = param->value;
+    const char *end = p + param->value_size;
+    int quality = 0;
+    if (param->is_quoted || (param->value_size == 1 && *p == '.'))
         return -1;
-    if (size > 1 && text[1] != '.')
+    if (p < end && (*p == '0' || *p == '1'))
+        quality = (*p++ - '0') * 1000;
+    if (p < end && *p++ != '.')
         return -1;
-    int quality = (text[0] - '0') * 1000;
-    for (size_t i = 2, unit = 100; i < size; i++, unit /= 10) {
-        if (text[i] < '0' || text[i] > '9')
+    if (end - p > 3)
+        return -1;
+    for (int unit = 100; p < end; p++, unit /= 10) {
+        if (*p < '0' || *p > '9')
             return -1;
-        quality += (text[i] - '0') * (int)unit;
+        quality += (*p - '0') * unit;
     }
     return quality <= 1000 ? quality : -1;
+}
+
+/* A media range in lower case; a bare asterisk, Java's too, is the range of all. */
+static const char *read_media_range(struct arena *a, const char *text, const char **ret_rest)
+{
+    const char *p = field_skip_space(text);
+    if (p[0] != '*' || p[1] == '/')
+        return field_media_type(a, p, ret_rest);
+    *ret_rest = p + 1;
+    return "*/*";
 }
 
 static int find_precision(const char *media_type, enum precision *ret_precision)
@@ -60,7 +77,7 @@ static int parse_range(struct arena *a, const char **cursor, struct range *ret_r
 {
     struct range range = {.quality = 1000};
     const char *p = *cursor;
-    range.media_type = field_media_type(a, p, &p);
+    range.media_type = read_media_range(a, p, &p);
     if (!range.media_type || find_precision(range.media_type, &range.precision) != 0)
         return -1;
     struct field_param param;
@@ -129,10 +146,4 @@ int accept_quality(const struct accept *accept, const char *media_type)
         return 1000;
     const struct range *range = find_range(accept, media_type);
     return range ? range->quality : 0;
-}
-
-int accept_names(const struct accept *accept, const char *media_type)
-{
-    const struct range *range = find_range(accept, media_type);
-    return range && range->precision == FULL && range->quality > 0;
 }

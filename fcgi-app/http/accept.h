@@ -12,8 +12,10 @@ struct accept; /* a parsed Accept field */
 
 /*
  * `field` NULL or empty: everything is acceptable.
- * Errors: ERR_INVALID_REQUEST for a field that is not well-formed (a media range without '/', q
- * outside 0…1 or with over three decimals), or over 100 ranges.
+ * More lenient than the RFC for what Java's HttpURLConnection sends by itself: a bare asterisk is
+ * the range of all media types, and q=.2 is 0.2.
+ * Errors: ERR_INVALID_REQUEST for a field that is not well-formed (another media range without '/',
+ * q outside 0…1 or with over three decimals), or over 100 ranges.
  */
 int accept_parse(struct arena *a, const char *field, struct accept **ret_accept,
                  struct error *reterr);
@@ -24,9 +26,5 @@ int accept_parse(struct arena *a, const char *field, struct accept **ret_accept,
  * is application/json).
  */
 int accept_quality(const struct accept *accept, const char *media_type);
-
-/* Is `media_type` acceptable by a range that names it in full (not type/asterisk nor a bare
- * wildcard)? */
-int accept_names(const struct accept *accept, const char *media_type);
 
 #endif

@@ -81,7 +81,7 @@ static int open_status_socket(struct master *m, const struct config *cfg, struct
         return error_set(reterr, ERR_INTERNAL, "Cannot listen on %s: %s.", address.sun_path,
                          strerror(saved));
     memcpy(m->status_path, address.sun_path, sizeof(m->status_path));
-    return 0;
+    return user_give_file(cfg->server_user, m->status_path, reterr);
 }
 
 static int open_signals(struct master *m, struct error *reterr)

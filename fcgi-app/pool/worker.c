@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -84,6 +84,19 @@ static int open_gang(enum pool_kind kind, struct gang **ret_gang, struct error *
     return gang_join(WORKER_FD_GANG, addresses, ret_gang, reterr);
 }
 
+/* Readiness, from the compute master's own words. */
+static int check_compute(const struct config *cfg, struct error *reterr)
+{
+    struct strbuf json = STRBUF_INIT;
+    int result = pool_status_fetch(cfg, POOL_COMPUTE, &json, reterr);
+    if (result == 0 && !strstr(json.text, "\"ready\":true"))
+        result = error_set(reterr, ERR_UNAVAILABLE, "Pool compute is starting or draining.");
+    else if (result != 0)
+        (void)error_set(reterr, ERR_UNAVAILABLE, "Pool compute does not answer.");
+    strbuf_release(&json);
+    return result;
+}
+
 static int open_worker(struct worker *w, enum pool_kind kind, int index, struct error *reterr)
 {
     struct rlimit files = {FILES_MAX, FILES_MAX};
@@ -95,6 +108,7 @@ static int open_worker(struct worker *w, enum pool_kind kind, int index, struct 
     if (open_gang(kind, &gang, reterr) != 0 || open_signals(w, reterr) != 0 ||
         api_open(w->config, gang, &w->api, reterr) != 0)
         return -1;
+    w->api.check_ready = check_compute;
     w->api.watch = (struct compute_watch){WORKER_FD_LIFELINE, drain, w};
     w->stream = fcgi_stream_new();
     w->arena = arena_new();

@@ -5,6 +5,7 @@
 #include "fake_run.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@ struct run {
     cJSON *descriptor, *params, *result;
     struct run_input inputs[INPUTS_MAX];
     struct run_output outputs[OUTPUTS_MAX];
-    int input_count, output_count, progress_calls;
+    int input_count, output_count, progress_calls, stop_at_call;
     double stop_at;
 };
 
@@ -36,7 +37,8 @@ unsigned char *fake_run_read_file(const char *path, size_t *ret_size)
     long size = ftell(f);
     rewind(f);
     unsigned char *bytes = malloc((size_t)size + 1);
-    assert(bytes != NULL && fread(bytes, 1, (size_t)size, f) == (size_t)size);
+    if (bytes == NULL || fread(bytes, 1, (size_t)size, f) != (size_t)size)
+        abort();
     bytes[size] = '\0';
     fclose(f);
     *ret_size = (size_t)size;
@@ -71,7 +73,8 @@ struct run *fake_run_new(const char *descriptor, const char *params)
     }
     free(text);
     fill_defaults(run->params, cJSON_GetObjectItemCaseSensitive(run->descriptor, "params"));
-    run->stop_at = INFINITY;
+    run->stop_at = NAN;
+    run->stop_at_call = INT_MAX;
     return run;
 }
 
@@ -102,6 +105,11 @@ void fake_run_set_limit(struct run *run, const char *name, double value)
 void fake_run_stop_at(struct run *run, double fraction)
 {
     run->stop_at = fraction;
+}
+
+void fake_run_stop_at_call(struct run *run, int call)
+{
+    run->stop_at_call = call;
 }
 
 const cJSON *fake_run_result(const struct run *run)
@@ -181,6 +189,5 @@ double run_limit(const struct run *run, const char *name)
 bool run_progress(struct run *run, double fraction, const char *what)
 {
     (void)what;
-    run->progress_calls++;
-    return fraction < run->stop_at;
+    return ++run->progress_calls < run->stop_at_call && !(fraction >= run->stop_at);
 }

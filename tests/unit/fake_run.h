@@ -32,8 +32,10 @@ void fake_run_input(struct run *run, const char *name, const char *media_type, c
 
 void fake_run_set_limit(struct run *run, const char *name, double value);
 
-/* run_progress() says stop from this fraction on; it never does before this is called. */
+/* run_progress() says stop from this fraction, or from this call, on; never unless one is called.
+ */
 void fake_run_stop_at(struct run *run, double fraction);
+void fake_run_stop_at_call(struct run *run, int call);
 
 /* What came out; the result is NULL and an output NULL when there is none. */
 const cJSON *fake_run_result(const struct run *run);

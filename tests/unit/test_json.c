@@ -75,6 +75,8 @@ static void test_good_text_is_taken_and_printed_compactly(void **state)
         {"0.1", NULL},
         {"0.30000000000000004", NULL},
         {"1e16", "1e+16"},
+        {"-23836927983736627.6", "-23836927983736628.0"},
+        {"9007199254740994.0", NULL},
         {"\"\"", NULL},
         {"\"a\\u0062\\n\\/\"", "\"ab\\u000a/\""},
         {"\"\\ud83d\\ude00 ä€\"", "\"😀 ä€\""},
@@ -256,7 +258,6 @@ static void test_every_number_reads_back_as_itself(void **state)
 {
     char text[JSON_NUMBER_SIZE];
     uint64_t bits = 0x9e3779b97f4a7c15u;
-    (void)state;
     for (int i = 0; i < 100000; i++) {
         double number;
         bits ^= bits << 13;
@@ -266,7 +267,7 @@ static void test_every_number_reads_back_as_itself(void **state)
         if (!isfinite(number))
             continue;
         json_format_number(number, text);
-        assert_true(strtod(text, NULL) == number);
+        assert_true(parse(*state, text)->valuedouble == number);
     }
     json_format_number(9007199254740991.0, text);
     assert_string_equal(text, "9007199254740991");

@@ -23,7 +23,7 @@
 
 #include "base/json.h"
 
-#define LINE_MAX_BYTES 8192
+#define LINE_MAX_BYTES 4096
 #define FIELD_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 #ifdef __SANITIZE_ADDRESS__

@@ -70,8 +70,7 @@ int picture_step(struct picture *p, int failed, VipsImage **next, struct error *
  */
 int picture_watch(struct picture *p, struct error *reterr);
 
-/* Say why libvips failed: stopped, nowhere to write, out of memory, or (else) the input's content.
- */
+/* Say why libvips failed: stopped, output refused, no memory, or (all else) the input's content. */
 int picture_failed(const struct picture *p, struct error *reterr);
 
 const char *image_type_name(enum image_type type);       /* "jpeg" */

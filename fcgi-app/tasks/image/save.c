@@ -9,14 +9,16 @@
 struct writer {
     struct picture *picture;
     struct run_output *output;
+    bool is_whole; /* it comes in one piece */
 };
 
 static gint64 on_write(VipsTargetCustom *target, const void *bytes, gint64 size, struct writer *w)
 {
     (void)target;
-    if (run_write(w->output, bytes, (size_t)size, &w->picture->write_error) != 0)
-        return -1;
-    return size;
+    if (run_write(w->output, bytes, (size_t)size, &w->picture->write_error) == 0)
+        return size;
+    /* Refused, a WebP would be leaked by libvips 8.14, and there is nothing left to save by it. */
+    return w->is_whole ? size : -1;
 }
 
 /* Huffman tables made for the picture: 10 % fewer bytes for a thumbnail 100 pixels wide, 1 % for
@@ -54,13 +56,16 @@ bool image_type_is_writable(enum image_type type)
 
 int picture_save(struct picture *p, const struct save_request *request, struct error *reterr)
 {
-    struct writer w = {p,
-                       run_output(p->run, request->output, image_type_media_type(request->type))};
+    if (picture_watch(p, reterr) != 0)
+        return -1;
+    const char *media_type = image_type_media_type(request->type);
+    struct writer w = {.picture = p,
+                       .output = run_output(p->run, request->output, media_type),
+                       .is_whole = request->type == IMAGE_WEBP};
     VipsTargetCustom *target = vips_target_custom_new();
 
     g_signal_connect(target, "write", G_CALLBACK(on_write), &w);
     int failed = savers[request->type](p->image, VIPS_TARGET(target), request);
     g_object_unref(target);
-    /* A saver may take a refused write for the end of it. */
     return failed != 0 || p->write_error.code != ERR_NONE ? picture_failed(p, reterr) : 0;
 }

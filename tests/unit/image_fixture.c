@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Pictures made by libvips itself, and transforms whose outputs are decoded again by it.
+ */
+#include "image_fixture.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int run_task(const char *name, struct run *run, struct error *reterr)
+{
+    const struct task *task = gangsaw_module.tasks;
+    while (strcmp(task->name, name) != 0)
+        task++;
+    return task->run(run, reterr);
+}
+
+struct outcome compute(struct run *run, struct bytes in, const char *media_type)
+{
+    struct outcome o = {.run = run};
+    fake_run_input(run, "image", media_type, in.data, in.size);
+    if (run_task("image.transform", run, &o.error) != 0)
+        return o;
+    const struct run_output *out = fake_run_output(run, 0);
+    VipsImage *lazy = vips_image_new_from_buffer(out->bytes, out->size, "", NULL);
+    assert_non_null(lazy);
+    o.image = vips_image_copy_memory(lazy);
+    assert_non_null(o.image);
+    g_object_unref(lazy);
+    o.media_type = out->media_type;
+    assert_string_equal(out->name, "image");
+    const cJSON *result = fake_run_result(run);
+    assert_int_equal(cJSON_GetObjectItem(result, "width")->valueint, o.image->Xsize);
+    assert_int_equal(cJSON_GetObjectItem(result, "height")->valueint, o.image->Ysize);
+    assert_string_equal(cJSON_GetObjectItem(result, "format")->valuestring, o.media_type + 6);
+    return o;
+}
+
+struct outcome transform(struct bytes in, const char *params)
+{
+    return compute(fake_run_new(TRANSFORM, params), in, "");
+}
+
+void outcome_release(struct outcome *o)
+{
+    if (o->image != NULL)
+        g_object_unref(o->image);
+    fake_run_free(o->run);
+}
+
+void assert_refused(struct outcome o, enum err_code code, const char *words)
+{
+    assert_null(o.image);
+    if (o.error.code != code || strstr(o.error.detail, words) == NULL)
+        fail_msg("%s: %s [%s], not %s: %s", error_name(o.error.code), o.error.detail, o.error.cause,
+                 error_name(code), words);
+    assert_null(strstr(o.error.detail, "Vips"));
+    assert_null(fake_run_result(o.run));
+    outcome_release(&o);
+}
+
+VipsImage *gradient(int width, int height)
+{
+    VipsImage *xy, *zero, *all, *scaled, *image;
+    double scale[3] = {255.0 / width, 255.0 / height, 1}, offset[3] = {0, 0, 40};
+
+    assert_int_equal(vips_xyz(&xy, width, height, NULL), 0);
+    assert_int_equal(vips_black(&zero, width, height, NULL), 0);
+    assert_int_equal(vips_bandjoin2(xy, zero, &all, NULL), 0);
+    assert_int_equal(vips_linear(all, &scaled, scale, offset, 3, "uchar", TRUE, NULL), 0);
+    assert_int_equal(vips_copy(scaled, &image, "interpretation", VIPS_INTERPRETATION_sRGB, NULL),
+                     0);
+    g_object_unref(xy);
+    g_object_unref(zero);
+    g_object_unref(all);
+    g_object_unref(scaled);
+    return image;
+}
+
+VipsImage *solid(int width, int height, int bands, const double *pixel, VipsInterpretation space,
+                 VipsBandFormat format)
+{
+    VipsImage *black, *coloured, *cast, *image;
+    double ones[5] = {1, 1, 1, 1, 1};
+
+    assert_int_equal(vips_black(&black, width, height, "bands", bands, NULL), 0);
+    assert_int_equal(vips_linear(black, &coloured, ones, pixel, bands, NULL), 0);
+    assert_int_equal(vips_cast(coloured, &cast, format, NULL), 0);
+    assert_int_equal(vips_copy(cast, &image, "interpretation", space, NULL), 0);
+    g_object_unref(black);
+    g_object_unref(coloured);
+    g_object_unref(cast);
+    return image;
+}
+
+struct bytes encode(VipsImage *image, const char *suffix)
+{
+    void *data;
+    size_t size;
+    if (vips_image_write_to_buffer(image, suffix, &data, &size, NULL) != 0)
+        fail_msg("%s: %s", suffix, vips_error_buffer());
+    g_object_unref(image);
+    return (struct bytes){data, size};
+}
+
+void bytes_release(struct bytes *b)
+{
+    g_free(b->data);
+    b->data = NULL;
+}
+
+struct bytes shared(const char *name)
+{
+    char path[512];
+    struct bytes b = {NULL, 0};
+    const char *dir = getenv("GANGSAW_SHARED_DATA");
+
+    if (dir != NULL)
+        snprintf(path, sizeof(path), "%s/images/%s", dir, name);
+    else
+        snprintf(path, sizeof(path), "%s/../shared/data/images/%s", fake_run_source_dir(), name);
+    unsigned char *data = fake_run_read_file(path, &b.size);
+    if (data == NULL) {
+        print_message("skipped: %s is missing\n", path);
+        return b;
+    }
+    b.data = g_memdup2(data, b.size);
+    free(data);
+    return b;
+}
+
+void assert_pixel(VipsImage *image, int x, int y, const double *expected, int bands,
+                  double tolerance)
+{
+    double *pixel;
+    int n;
+    assert_int_equal(vips_getpoint(image, &pixel, &n, x, y, NULL), 0);
+    assert_int_equal(n, bands);
+    for (int i = 0; i < n; i++)
+        if (fabs(pixel[i] - expected[i]) > tolerance)
+            fail_msg("(%d,%d) band %d is %g, not %g", x, y, i, pixel[i], expected[i]);
+    g_free(pixel);
+}
+
+double mean_square_error(VipsImage *a, VipsImage *b)
+{
+    VipsImage *difference, *square;
+    double mean;
+    assert_int_equal(a->Xsize, b->Xsize);
+    assert_int_equal(a->Ysize, b->Ysize);
+    assert_int_equal(a->Bands, b->Bands);
+    assert_int_equal(vips_subtract(a, b, &difference, NULL), 0);
+    assert_int_equal(vips_multiply(difference, difference, &square, NULL), 0);
+    assert_int_equal(vips_avg(square, &mean, NULL), 0);
+    g_object_unref(difference);
+    g_object_unref(square);
+    return mean;
+}
+
+int start_module(void **state)
+{
+    struct error error = {0};
+    (void)state;
+    return gangsaw_module.init(&error);
+}

@@ -25,8 +25,12 @@ def options():
     return "\n" + gangsaw("config-reference").replace("\n## [", "\n### [").replace("## [", "### [", 1) + "\n"
 
 
+def prose(text):
+    return re.sub(r"([*_<|])", r"\\\1", text)
+
+
 def cell(text):
-    return str(text).replace("|", "\\|").replace("\n", " ")
+    return text.replace("|", "\\|")
 
 
 def code(value):
@@ -57,14 +61,26 @@ def constraint(schema):
     return ", ".join(words)
 
 
-def rows(schema, prefix=""):
-    """One row per property, members of an object under their own names: crop.left."""
+def properties(schema, prefix=""):
+    """Name, schema and whether it is required; members of an object under names of their own: crop.left."""
     for name, inner in schema.get("properties", {}).items():
-        default = "required" if name in schema.get("required", []) else ""
-        if "default" in inner:
-            default = code(inner["default"])
-        yield f"| `{prefix}{name}` | {cell(constraint(inner))} | {cell(default)} | {cell(inner.get('description', ''))} |"
-        yield from rows(inner, f"{prefix}{name}.")
+        yield prefix + name, inner, name in schema.get("required", [])
+        yield from properties(inner, f"{prefix}{name}.")
+
+
+def rows(schema, is_result=False):
+    """A table of all properties."""
+    if is_result:
+        table = ["| result | what it is | about |", "|---|---|---|"]
+    else:
+        table = ["| parameter | what it may be | default | what it does |", "|---|---|---|---|"]
+    for name, inner, is_required in properties(schema):
+        default = code(inner["default"]) if "default" in inner else "required" if is_required else ""
+        columns = [f"`{name}`", cell(constraint(inner)), cell(default), prose(inner.get("description", ""))]
+        if is_result:
+            del columns[2]
+        table.append(f"| {' | '.join(columns)} |")
+    return table
 
 
 def slot(item):
@@ -72,29 +88,28 @@ def slot(item):
     size = f", up to {number(item['max_bytes'])} bytes" if "max_bytes" in item else ""
     many = f", up to {item['many']['max']} of them" if "many" in item else ""
     optional = ", may be left out" if item.get("optional") else ""
-    about = f" {item['description']}" if "description" in item else ""
+    about = f" {prose(item['description'])}" if "description" in item else ""
     return f"`{item['name']}` ({types}{size}{many}{optional}).{about}"
 
 
 def task(desc):
-    lines = [f"## {desc['name']}", "", desc["summary"] + "."]
+    lines = [f"## {desc['name']}", "", prose(desc["summary"]) + "."]
     if "description" in desc:
-        lines += ["", desc["description"]]
+        lines += ["", prose(desc["description"])]
     mode = ", only as a job" if desc.get("mode") == "job" else ""
     lines += ["", f"Module `{desc['module']}`, class `{desc['class']}`, version {desc['version']}{mode}."]
-    lines += ["", *(f"Input: {slot(item)}" for item in desc.get("inputs", []))] if desc.get("inputs") else []
-    lines += ["", *(f"Output: {slot(item)}" for item in desc.get("outputs", []))] if desc.get("outputs") else []
-    table = list(rows(desc["params"]))
-    lines += ["", "| parameter | what it may be | default | what it does |", "|---|---|---|---|", *table] if table else [
-        "", "No parameters."]  # fmt: skip
-    table = [row.replace(" | required | ", " | ") if " | required | " in row else row.replace(" |  | ", " | ", 1)
-             for row in rows(desc.get("result", {}))]  # fmt: skip
-    lines += ["", "| result | what it is | about |", "|---|---|---|", *table] if table else []
+    for kind in ("input", "output"):
+        for item in desc.get(f"{kind}s", []):
+            lines += ["", f"{kind.capitalize()}: {slot(item)}"]
+    table = rows(desc["params"])
+    lines += ["", *table] if len(table) > 2 else ["", "No parameters."]
+    table = rows(desc.get("result", {}), is_result=True)
+    lines += ["", *table] if len(table) > 2 else []
     limits = ", ".join(f"`{name}` {number(value)}" for name, value in desc["limits"].items())
     lines += ["", f"Limits: {limits}."]
     if desc.get("examples"):
-        lines += ["", "Examples of parameters:", ""]
-        lines += [f"- {each['summary']}: {code(each['params'])}" for each in desc["examples"]]
+        lines += ["", "| example | parameters |", "|---|---|"]
+        lines += [f"| {prose(each['summary'])} | {cell(code(each['params']))} |" for each in desc["examples"]]
     return "\n".join(lines) + "\n\n"
 
 

@@ -15,9 +15,9 @@
 static const char *file_ending(const char *media_type)
 {
     static const char *const known[][2] = {
-        {"image/jpeg", "jpg"},       {"text/plain", "txt"},
-        {"image/svg+xml", "svg"},    {"application/octet-stream", "bin"},
-        {"text/html", "html"},       {"application/x-ndjson", "ndjson"},
+        {"image/jpeg", "jpg"},      {"text/plain", "txt"},
+        {"image/svg+xml", "svg"},   {"application/octet-stream", "bin"},
+        {"text/html", "html"},      {"application/x-ndjson", "ndjson"},
         {"application/xml", "xml"},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {

@@ -14,7 +14,7 @@
 
 /* What became of a request besides its status; for the log line. */
 struct api_trace {
-    const char *task;                 /* NULL when none was named */
+    const char *task; /* NULL when none was named */
     bool was_computed;
     int64_t queue_us, run_us, cpu_us; /* of the run */
 };
@@ -27,7 +27,8 @@ struct api {
     size_t catalog_size;
     struct gang *gang; /* NULL where nothing computes: pool `api` */
     struct compute_watch watch;
-    /* Can runs be computed on this host now? NULL: nobody knows. -1 with a detail that says what is missing. */
+    /* Can runs be computed on this host now? NULL: nobody knows. -1 with a detail that says what is
+     * missing. */
     int (*check_ready)(const struct config *cfg, struct error *reterr);
     struct api_trace trace; /* of the current request */
 };

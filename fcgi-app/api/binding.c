@@ -67,8 +67,8 @@ static int add_input(struct reader *r, const struct task_slot *slot, const char 
         return -1;
     if (size > slot->max_bytes)
         return error_set(reterr, ERR_TOO_LARGE,
-                         "Input '%s' has %zu bytes; its limit is max_bytes = %zu.", slot->name, size,
-                         slot->max_bytes);
+                         "Input '%s' has %zu bytes; its limit is max_bytes = %zu.", slot->name,
+                         size, slot->max_bytes);
     if (size == 0)
         return error_set(reterr, ERR_INVALID_INPUT, "Input '%s' is empty.", slot->name);
     if (b->input_count == r->input_capacity) {
@@ -100,8 +100,8 @@ static void add_text_param(struct reader *r, const char *name, const char *text)
         return;
     }
     const struct schema *property = schema_property(r->task->params, name);
-    cJSON *value = property ? schema_value_from_text(property, r->arena, text)
-                            : cJSON_CreateString(text);
+    cJSON *value =
+        property ? schema_value_from_text(property, r->arena, text) : cJSON_CreateString(text);
     if (!value || !cJSON_AddItemToObject(r->out->params, name, value))
         cJSON_Delete(value);
 }
@@ -338,8 +338,8 @@ static void check_counts(const struct reader *r)
 int binding_read(struct http_request *req, const struct config *cfg, const struct task_desc *task,
                  struct binding *ret_binding, struct field_errors *errors, struct error *reterr)
 {
-    *ret_binding = (struct binding){.params = json_object(req->arena),
-                                    .body = payload_new(req->arena)};
+    *ret_binding =
+        (struct binding){.params = json_object(req->arena), .body = payload_new(req->arena)};
     struct reader r = {.req = req,
                        .arena = req->arena,
                        .config = cfg,

@@ -2,8 +2,8 @@
 /*
  * binding.h - a request's body and query become a task's parameters and inputs
  *
- * Three kinds of body: JSON (inputs as {"base64": …}), multipart/form-data, and the bytes of the task's one
- * input. Parameters in the query string are taken with each of them.
+ * Three kinds of body: JSON (inputs as {"base64": …}), multipart/form-data, and the bytes of the
+ * task's one input. Parameters in the query string are taken with each of them.
  */
 #ifndef API_BINDING_H
 #define API_BINDING_H
@@ -15,10 +15,10 @@
 #include "http/request.h"
 
 struct binding {
-    cJSON *params;                /* validated, defaults filled in */
-    bool has_format;              /* the client gave a `format` */
-    struct payload *body;         /* bytes of all inputs */
-    struct order_input *inputs;   /* by their ranges in there */
+    cJSON *params;              /* validated, defaults filled in */
+    bool has_format;            /* the client gave a `format` */
+    struct payload *body;       /* bytes of all inputs */
+    struct order_input *inputs; /* by their ranges in there */
     int input_count;
 };
 

@@ -7,8 +7,8 @@
 
 #include "http/route.h"
 
-#define HANDLER(name)                                                                              \
-    int name(void *context, struct http_request *req, const struct route_match *match,            \
+#define HANDLER(name)                                                                  \
+    int name(void *context, struct http_request *req, const struct route_match *match, \
              struct http_response *res, struct field_errors *errors, struct error *reterr)
 
 HANDLER(tasks_list);

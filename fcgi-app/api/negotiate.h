@@ -10,8 +10,8 @@
 
 /*
  * Choose between the output's own bytes and JSON, and the output's format where the task has a
- * `format` parameter that the client left out: then it is set in binding->params, if Accept prefers some formats to others.
- * Errors: ERR_NOT_ACCEPTABLE, the detail lists what there is.
+ * `format` parameter that the client left out: then it is set in binding->params, if Accept prefers
+ * some formats to others. Errors: ERR_NOT_ACCEPTABLE, the detail lists what there is.
  */
 int negotiate(const struct accept *accept, const struct task_desc *task, struct binding *binding,
               struct arena *a, bool *ret_json, struct error *reterr);

@@ -22,8 +22,7 @@ static void print_catalog(struct api *api)
     api->catalog_text = json_print(api->arena, root, &api->catalog_size);
 }
 
-int api_open(const struct config *cfg, struct gang *gang, struct api *ret_api,
-             struct error *reterr)
+int api_open(const struct config *cfg, struct gang *gang, struct api *ret_api, struct error *reterr)
 {
     struct api api = {.config = cfg, .gang = gang, .watch.fd = -1};
     if (catalog_open(cfg, &api.catalog, reterr) != 0)
@@ -51,18 +50,17 @@ static void log_request(const struct api *api, const struct http_request *req,
     int status = error->code == ERR_STOPPED || !is_sent ? STATUS_CLIENT_LEFT : res->status;
     bool has_failed = error->code != ERR_NONE;
     bool is_ours = error->code == ERR_INTERNAL || error->code == ERR_EXECUTOR_CRASHED;
-    log_write(is_ours ? LOG_ERROR : LOG_INFO, "request", LOG_STR("request_id", req->request_id),
-              LOG_STR("method", req->method_name), LOG_STR("path", req->path),
-              LOG_STR("route", match->route ? match->route->pattern : NULL),
-              LOG_INT("status", status), LOG_STR("task", t->task),
-              LOG_NUM("ms", (double)(clock_us() - req->arrived_us) / 1e3),
-              LOG_NUM("queue_ms", (double)t->queue_us / 1e3),
-              LOG_NUM("run_ms", (double)t->run_us / 1e3),
-              LOG_NUM("cpu_ms", (double)t->cpu_us / 1e3),
-              LOG_INT("bytes_in", req->body_read), LOG_INT("bytes_out", (int64_t)res->body_size),
-              LOG_STR("problem", has_failed ? error_name(error->code) : NULL),
-              LOG_STR("detail", has_failed ? error->detail : NULL),
-              LOG_STR("cause", has_failed && error->cause[0] ? error->cause : NULL));
+    log_write(
+        is_ours ? LOG_ERROR : LOG_INFO, "request", LOG_STR("request_id", req->request_id),
+        LOG_STR("method", req->method_name), LOG_STR("path", req->path),
+        LOG_STR("route", match->route ? match->route->pattern : NULL), LOG_INT("status", status),
+        LOG_STR("task", t->task), LOG_NUM("ms", (double)(clock_us() - req->arrived_us) / 1e3),
+        LOG_NUM("queue_ms", (double)t->queue_us / 1e3), LOG_NUM("run_ms", (double)t->run_us / 1e3),
+        LOG_NUM("cpu_ms", (double)t->cpu_us / 1e3), LOG_INT("bytes_in", req->body_read),
+        LOG_INT("bytes_out", (int64_t)res->body_size),
+        LOG_STR("problem", has_failed ? error_name(error->code) : NULL),
+        LOG_STR("detail", has_failed ? error->detail : NULL),
+        LOG_STR("cause", has_failed && error->cause[0] ? error->cause : NULL));
 }
 
 int api_serve(struct api *api, struct http_stream *stream, struct arena *a)

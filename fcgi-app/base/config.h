@@ -33,34 +33,35 @@ struct config {
     int64_t http_max_params_bytes;  /* default 64 KiB */
     double http_io_timeout_seconds; /* a silent peer on the FastCGI connection: default 15 */
     /* [api] */
-    int api_workers;                /* auto: 2 a core, at least 4 */
+    int api_workers; /* auto: 2 a core, at least 4 */
     /* [compute] */
-    int compute_slots;              /* class cpu; auto: the cores */
-    int compute_net_slots;          /* class net: default 32 */
-    int compute_queue_length;       /* waiting room; auto: 8 a core */
-    double compute_queue_seconds;   /* longest wait there: default 5 */
-    double compute_drain_seconds;   /* TERM and HUP: longest wait for running requests: default 30 */
-    const char *compute_preload;    /* modules to load at start, separated by spaces; default "" */
+    int compute_slots;            /* class cpu; auto: the cores */
+    int compute_net_slots;        /* class net: default 32 */
+    int compute_queue_length;     /* waiting room; auto: 8 a core */
+    double compute_queue_seconds; /* longest wait there: default 5 */
+    double compute_drain_seconds; /* TERM and HUP: longest wait for running requests: default 30 */
+    const char *compute_preload;  /* modules to load at start, separated by spaces; default "" */
     /* [executor] */
-    int executor_max_runs;          /* recycled after about as many runs: default 10000, jitter 20 % */
-    int executor_idle_mb;           /* idle above it: trimmed, then recycled: default 256 */
-    double executor_grace_seconds;  /* from the stop flag to SIGKILL: default 0.25, 0.01 to 10 */
-    double executor_start_seconds;  /* a new executor or worker is ready by then: default 30 */
+    int executor_max_runs; /* recycled after about as many runs: default 10000, jitter 20 % */
+    int executor_idle_mb;  /* idle above it: trimmed, then recycled: default 256 */
+    double executor_grace_seconds; /* from the stop flag to SIGKILL: default 0.25, 0.01 to 10 */
+    double executor_start_seconds; /* a new executor or worker is ready by then: default 30 */
 
     struct config_task_limit *task_limits; /* [task NAME] sections, in order */
     int task_limit_count;
-    int cores; /* what `auto` was computed from: see base/cores.h */
+    int cores;        /* what `auto` was computed from: see base/cores.h */
     const char *path; /* the file that was read, or "" */
 };
 
 /*
- * [task image.transform] max_megapixels = 100. Whether the task has it is for the catalogue to check.
- * From GANGSAW_TASK_IMAGE_TRANSFORM_MAX_MEGAPIXELS: task is NULL and name what follows GANGSAW_TASK_,
- * since only the catalogue knows where the task's name ends. Those stand after the file's and win.
+ * [task image.transform] max_megapixels = 100. Whether the task has it is for the catalogue to
+ * check. From GANGSAW_TASK_IMAGE_TRANSFORM_MAX_MEGAPIXELS: task is NULL and name what follows
+ * GANGSAW_TASK_, since only the catalogue knows where the task's name ends. Those stand after the
+ * file's and win.
  */
 struct config_task_limit {
     const char *task, *name;
-    double value; /* not negative */
+    double value;      /* not negative */
     const char *place; /* "gangsaw.conf:12", or the environment variable's name */
 };
 

@@ -49,7 +49,8 @@ int error_set(struct error *e, enum err_code code, const char *fmt, ...)
     return -1;
 }
 
-static void __attribute__((format(printf, 2, 0))) set_cause(struct error *e, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0)))
+set_cause(struct error *e, const char *fmt, va_list ap)
 {
     (void)vsnprintf(e->cause, sizeof(e->cause), fmt, ap);
     for (char *p = e->cause; *p; p++) {

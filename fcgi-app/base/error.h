@@ -12,29 +12,29 @@
 
 enum err_code {
     ERR_NONE,
-    ERR_INVALID_REQUEST,         /* not well-formed: HTTP framing, JSON that does not parse */
-    ERR_UNAUTHORIZED,            /* no key, or not a valid one */
-    ERR_FORBIDDEN,               /* the key does not allow it */
-    ERR_NOT_FOUND,               /* no such task, job, path */
-    ERR_METHOD_NOT_ALLOWED,      /* the path exists, not for this method */
-    ERR_NOT_ACCEPTABLE,          /* Accept allows no form of the answer */
-    ERR_REQUEST_TIMEOUT,         /* the client took too long to send */
-    ERR_CONFLICT,                /* the state of the thing does not allow it */
-    ERR_GONE,                    /* existed, was pruned */
-    ERR_TOO_LARGE,               /* bytes over a byte limit */
-    ERR_URI_TOO_LONG,            /* request line over the limit */
-    ERR_UNSUPPORTED_MEDIA_TYPE,  /* a declared media type that the descriptor lacks */
-    ERR_RANGE_NOT_SATISFIABLE,   /* Range outside the bytes */
-    ERR_INVALID_PARAMS,          /* parameters or inputs missing, unknown, mistyped, repeated */
-    ERR_INVALID_INPUT,           /* content empty, undecodable, or over a content limit */
-    ERR_RATE_LIMITED,            /* over the caller's limit */
-    ERR_HEADERS_TOO_LARGE,       /* header fields over the limit */
-    ERR_EXECUTOR_CRASHED,        /* the executor died in the middle of the run */
-    ERR_INTERNAL,                /* our own fault */
-    ERR_OVERLOADED,              /* no place in the waiting room, or not in time */
-    ERR_UNAVAILABLE,             /* a part that is needed is away */
-    ERR_TIMED_OUT,               /* the run's deadline passed */
-    ERR_STOPPED,                 /* told to stop: run_progress() said so, or the client left */
+    ERR_INVALID_REQUEST,        /* not well-formed: HTTP framing, JSON that does not parse */
+    ERR_UNAUTHORIZED,           /* no key, or not a valid one */
+    ERR_FORBIDDEN,              /* the key does not allow it */
+    ERR_NOT_FOUND,              /* no such task, job, path */
+    ERR_METHOD_NOT_ALLOWED,     /* the path exists, not for this method */
+    ERR_NOT_ACCEPTABLE,         /* Accept allows no form of the answer */
+    ERR_REQUEST_TIMEOUT,        /* the client took too long to send */
+    ERR_CONFLICT,               /* the state of the thing does not allow it */
+    ERR_GONE,                   /* existed, was pruned */
+    ERR_TOO_LARGE,              /* bytes over a byte limit */
+    ERR_URI_TOO_LONG,           /* request line over the limit */
+    ERR_UNSUPPORTED_MEDIA_TYPE, /* a declared media type that the descriptor lacks */
+    ERR_RANGE_NOT_SATISFIABLE,  /* Range outside the bytes */
+    ERR_INVALID_PARAMS,         /* parameters or inputs missing, unknown, mistyped, repeated */
+    ERR_INVALID_INPUT,          /* content empty, undecodable, or over a content limit */
+    ERR_RATE_LIMITED,           /* over the caller's limit */
+    ERR_HEADERS_TOO_LARGE,      /* header fields over the limit */
+    ERR_EXECUTOR_CRASHED,       /* the executor died in the middle of the run */
+    ERR_INTERNAL,               /* our own fault */
+    ERR_OVERLOADED,             /* no place in the waiting room, or not in time */
+    ERR_UNAVAILABLE,            /* a part that is needed is away */
+    ERR_TIMED_OUT,              /* the run's deadline passed */
+    ERR_STOPPED,                /* told to stop: run_progress() said so, or the client left */
     ERR_CODE_COUNT
 };
 
@@ -44,7 +44,8 @@ struct error {
     char cause[256];  /* for the log alone: errno, the library's words */
 };
 
-/* Fill *e (which may be NULL) and return -1, so that callers write `return error_set(reterr, ...)`. */
+/* Fill *e (which may be NULL) and return -1, so that callers write `return error_set(reterr, ...)`.
+ */
 int error_set(struct error *e, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

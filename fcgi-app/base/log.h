@@ -5,7 +5,8 @@
  * One line is one JSON object and one write(2):
  * {"time":"2026-01-31T12:00:00.123456Z","level":"info","process":"worker","pid":7,"message":"...",...}
  * Strings from outside are escaped, so no client can forge a line; a line ends
- * at 4 KiB (the longest strings are cut), so that lines of several processes on one pipe stay whole. Only main loops log.
+ * at 4 KiB (the longest strings are cut), so that lines of several processes on one pipe stay
+ * whole. Only main loops log.
  *
  *     log_write(LOG_ERROR, "executor died", LOG_INT("pid", pid), LOG_STR("signal", name));
  */

@@ -26,7 +26,10 @@ struct payload {
     bool is_sealed;
 };
 
-#define PAYLOAD_INIT {NULL, 0, 0, -1, false}
+#define PAYLOAD_INIT          \
+    {                         \
+        NULL, 0, 0, -1, false \
+    }
 
 void payload_release(struct payload *p); /* NULL is fine; leaves PAYLOAD_INIT */
 

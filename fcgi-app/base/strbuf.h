@@ -16,7 +16,10 @@ struct strbuf {
     size_t capacity;
 };
 
-#define STRBUF_INIT {(char *)"", 0, 0}
+#define STRBUF_INIT      \
+    {                    \
+        (char *)"", 0, 0 \
+    }
 
 void strbuf_release(struct strbuf *sb);
 void strbuf_reset(struct strbuf *sb); /* empty, memory kept */

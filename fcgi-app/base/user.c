@@ -13,7 +13,8 @@ static int find_user(const char *user, const struct passwd **ret_pw, struct erro
     *ret_pw = getpwnam(user);
     if (!*ret_pw)
         return error_set(reterr, ERR_INTERNAL,
-                         "There is no user '%.60s' to run as: create it, or set server.user.", user);
+                         "There is no user '%.60s' to run as: create it, or set server.user.",
+                         user);
     if ((*ret_pw)->pw_uid == 0)
         return error_set(reterr, ERR_INTERNAL,
                          "server.user is root, who must not run this: name an unprivileged user.");

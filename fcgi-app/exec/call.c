@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 
-#define RECORD_MAX ((size_t)4096)            /* of an executor's message, besides its body */
+#define RECORD_MAX ((size_t)4096)             /* of an executor's message, besides its body */
 #define RESULT_MAX ((size_t)64 * 1024 * 1024) /* bytes of JSON */
 
 void call_init(struct call *c, struct arena *a, const struct task_desc *task, uint64_t run)
@@ -79,7 +79,8 @@ static bool media_type_is_declared(const struct task_slot *slot, const char *med
     return false;
 }
 
-/* "files", or "files.2" for the second item under one name. NULL when the descriptor does not have it. */
+/* "files", or "files.2" for the second item under one name. NULL when the descriptor does not have
+ * it. */
 static const char *output_name(struct call *c, const char *name, const char *media_type)
 {
     for (int i = 0; i < c->task->output_count; i++) {
@@ -104,8 +105,7 @@ static struct compute_output *add_output(struct call *c)
 {
     if (c->output_count == c->output_capacity) {
         int capacity = c->output_capacity ? 2 * c->output_capacity : 4;
-        struct compute_output *grown =
-            arena_alloc(c->arena, (size_t)capacity * sizeof(*grown));
+        struct compute_output *grown = arena_alloc(c->arena, (size_t)capacity * sizeof(*grown));
         if (c->output_count > 0)
             memcpy(grown, c->outputs, (size_t)c->output_count * sizeof(*grown));
         c->outputs = grown;
@@ -149,7 +149,8 @@ static int on_result(struct call *c, const struct wire_message *m, struct error 
         return error_internal(reterr, "call: a malformed RESULT");
     if (m->body_size > 0) {
         struct error why;
-        if (json_parse(c->arena, (const char *)m->payload.bytes, m->body_size, &c->result, &why) != 0)
+        if (json_parse(c->arena, (const char *)m->payload.bytes, m->body_size, &c->result, &why) !=
+            0)
             return error_internal(reterr, "call: the result of %s is not strict JSON: %s",
                                   c->task->name, why.detail);
     }
@@ -232,7 +233,8 @@ bool call_withdraw(struct call *c)
 void call_kill(const struct call *c)
 {
     int pidfd = c->executor > 0 ? pidfd_open(c->executor, 0) : -1;
-    /* Its pid can be another process's by now only if it died, and then the connection is closed. */
+    /* Its pid can be another process's by now only if it died, and then the connection is closed.
+     */
     struct pollfd connection = {.fd = c->fd, .events = 0};
     bool is_there = poll(&connection, 1, 0) == 0 || !(connection.revents & POLLHUP);
     if (pidfd >= 0 && is_there)

@@ -3,7 +3,8 @@
  * call.h - one run on one connection to an executor, as the waiting side sees it
  *
  * A state machine without waits of its own: whoever drives it polls `fd` and calls call_receive(),
- * and looks at the clock. Everything that comes from the executor is checked here against the descriptor.
+ * and looks at the clock. Everything that comes from the executor is checked here against the
+ * descriptor.
  */
 #ifndef EXEC_CALL_H
 #define EXEC_CALL_H
@@ -44,7 +45,8 @@ void call_release(struct call *c);
 int call_connect(struct call *c, struct gang *g, struct payload *order, size_t body_size,
                  struct error *reterr);
 
-/* Take one message; `fd` is readable. Errors: ERR_INTERNAL, ERR_TOO_LARGE: the executor is not to be trusted on, kill it. */
+/* Take one message; `fd` is readable. Errors: ERR_INTERNAL, ERR_TOO_LARGE: the executor is not to
+ * be trusted on, kill it. */
 int call_receive(struct call *c, struct error *reterr);
 
 /*

@@ -32,12 +32,13 @@ struct wait {
 static int set_overloaded(const struct wait *w, struct error *reterr, const char *what)
 {
     const struct gang_shape *shape = gang_shape(w->gang);
-    return error_set(reterr, ERR_OVERLOADED, "%s (slots = %d, queue_length = %d, queue_seconds = %g).",
-                     what, shape->slots[w->request->task->class], shape->queue_length,
-                     w->request->queue_seconds);
+    return error_set(
+        reterr, ERR_OVERLOADED, "%s (slots = %d, queue_length = %d, queue_seconds = %g).", what,
+        shape->slots[w->request->task->class], shape->queue_length, w->request->queue_seconds);
 }
 
-/* The master notes an executor's pid right after it forked it; the executor may have been faster. */
+/* The master notes an executor's pid right after it forked it; the executor may have been faster.
+ */
 static int find_executor(const struct wait *w)
 {
     for (int tries = 0; tries < 1000; tries++) {
@@ -177,7 +178,8 @@ static int describe_crash(const struct wait *w, struct error *reterr)
 {
     int status;
     if (!gang_exit_status(w->gang, w->call.executor, EXIT_STATUS_WAIT_MS, &status)) {
-        /* It hung up on us and lives on: a slot is not lost to that. Unreaped, its pid is its own. */
+        /* It hung up on us and lives on: a slot is not lost to that. Unreaped, its pid is its own.
+         */
         if (gang_executor_of(w->gang, w->call.executor) >= 0)
             (void)kill(w->call.executor, SIGKILL);
         return error_set(reterr, ERR_UNAVAILABLE,

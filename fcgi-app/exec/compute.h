@@ -13,7 +13,8 @@
 #include "exec/gang.h"
 #include "exec/order.h"
 
-/* Another descriptor to watch meanwhile; `on_ready` is called once, when it is readable or closed. */
+/* Another descriptor to watch meanwhile; `on_ready` is called once, when it is readable or closed.
+ */
 struct compute_watch {
     int fd; /* -1: none */
     void (*on_ready)(void *context);
@@ -30,7 +31,7 @@ struct compute_request {
     double seconds;            /* the run's deadline; at most the task's own limit */
     const char *seconds_limit; /* what set it, for the error: "seconds" or "Gangsaw-Timeout" */
     const char *request_id;
-    int64_t arrived_us;       /* monotonic: queue time counts from here */
+    int64_t arrived_us; /* monotonic: queue time counts from here */
     double queue_seconds;
     double grace_seconds;
     int peer_fd; /* hang-up there stops the run; -1: none */

@@ -30,9 +30,9 @@
 #include "exec/run.h"
 #include "exec/spawn.h"
 
-#define ORDER_MAX ((size_t)1 << 40)  /* the sender is trusted with the size of inputs */
-#define IDLE_SECONDS 1               /* an idle executor looks after its memory this often */
-#define SILENT_SECONDS 10            /* a peer that connected and sends no order */
+#define ORDER_MAX ((size_t)1 << 40) /* the sender is trusted with the size of inputs */
+#define IDLE_SECONDS 1              /* an idle executor looks after its memory this often */
+#define SILENT_SECONDS 10           /* a peer that connected and sends no order */
 #define HEAP_THRESHOLD (64 * 1024 * 1024)
 #define FILES_MAX 64
 
@@ -51,24 +51,44 @@ struct executor {
 
 static void parse_options(struct executor *e, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"modules", required_argument, NULL, 'm'},  {"preload", required_argument, NULL, 'p'},
-        {"parent", required_argument, NULL, 'P'},   {"control", required_argument, NULL, 'c'},
-        {"max-runs", required_argument, NULL, 'r'}, {"idle-mb", required_argument, NULL, 'i'},
-        {"listen", no_argument, NULL, 'l'},         {"connected", no_argument, NULL, 'C'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"modules", required_argument, NULL, 'm'},
+                                            {"preload", required_argument, NULL, 'p'},
+                                            {"parent", required_argument, NULL, 'P'},
+                                            {"control", required_argument, NULL, 'c'},
+                                            {"max-runs", required_argument, NULL, 'r'},
+                                            {"idle-mb", required_argument, NULL, 'i'},
+                                            {"listen", no_argument, NULL, 'l'},
+                                            {"connected", no_argument, NULL, 'C'},
+                                            {NULL, 0, NULL, 0}};
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
-        case 'm': e->modules_dir = optarg; break;
-        case 'p': e->preload = optarg; break;
-        case 'P': e->parent = (pid_t)strtol(optarg, NULL, 10); break;
-        case 'c': e->control_offset = (off_t)strtoll(optarg, NULL, 10); break;
-        case 'r': e->max_runs = strtol(optarg, NULL, 10); break;
-        case 'i': e->idle_mb = strtol(optarg, NULL, 10); break;
-        case 'l': e->is_listening = true; break;
-        case 'C': e->is_listening = false; break;
-        default: _exit(64);
+        case 'm':
+            e->modules_dir = optarg;
+            break;
+        case 'p':
+            e->preload = optarg;
+            break;
+        case 'P':
+            e->parent = (pid_t)strtol(optarg, NULL, 10);
+            break;
+        case 'c':
+            e->control_offset = (off_t)strtoll(optarg, NULL, 10);
+            break;
+        case 'r':
+            e->max_runs = strtol(optarg, NULL, 10);
+            break;
+        case 'i':
+            e->idle_mb = strtol(optarg, NULL, 10);
+            break;
+        case 'l':
+            e->is_listening = true;
+            break;
+        case 'C':
+            e->is_listening = false;
+            break;
+        default:
+            _exit(64);
         }
     }
     if (!e->modules_dir || e->parent <= 0) {

@@ -83,8 +83,8 @@ static int map(struct gang *g, struct error *reterr)
 }
 
 /*
- * A listening socket whose name is gone at once: nobody but those who inherit `address_fd` can connect
- * (through /proc/self/fd), and a killed master leaves no file behind.
+ * A listening socket whose name is gone at once: nobody but those who inherit `address_fd` can
+ * connect (through /proc/self/fd), and a killed master leaves no file behind.
  */
 static int listen_privately(struct gang *g, int class, int backlog, struct error *reterr)
 {
@@ -149,8 +149,7 @@ int gang_create(const struct gang_shape *shape, struct gang **ret_gang, struct e
     fill_in(g, shape);
     for (int c = 0; c < TASK_CLASS_COUNT; c++) {
         /* Every place may be connected at once; a connect() never waits. */
-        if (shape->slots[c] > 0 &&
-            listen_privately(g, c, class_places(shape, c) + 1, reterr) != 0)
+        if (shape->slots[c] > 0 && listen_privately(g, c, class_places(shape, c) + 1, reterr) != 0)
             goto fail;
     }
     *ret_gang = g;
@@ -345,8 +344,7 @@ void gang_observe_run(struct gang *g, enum task_class class, int64_t run_us)
     /* An exponential mean over about eight runs; a lost update between workers does no harm. */
     _Atomic int64_t *mean = &g->header->mean_run_us[class];
     int64_t old = atomic_load_explicit(mean, memory_order_relaxed);
-    atomic_store_explicit(mean, old == 0 ? run_us : old + (run_us - old) / 8,
-                          memory_order_relaxed);
+    atomic_store_explicit(mean, old == 0 ? run_us : old + (run_us - old) / 8, memory_order_relaxed);
 }
 
 uint64_t gang_new_run(struct gang *g)

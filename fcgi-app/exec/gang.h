@@ -29,12 +29,12 @@ struct gang_shape {
 };
 
 struct gang_place {
-    _Atomic int32_t owner; /* pid of the worker; 0: free */
-    _Atomic int32_t state; /* enum place_state */
-    _Atomic int32_t executor; /* its number while running, else -1 */
-    _Atomic uint64_t run; /* the number it waits for or runs under */
-    _Atomic int64_t since_us;    /* when it entered its state */
-    char task[GANG_TEXT_SIZE];   /* for the status; written by the owner alone */
+    _Atomic int32_t owner;     /* pid of the worker; 0: free */
+    _Atomic int32_t state;     /* enum place_state */
+    _Atomic int32_t executor;  /* its number while running, else -1 */
+    _Atomic uint64_t run;      /* the number it waits for or runs under */
+    _Atomic int64_t since_us;  /* when it entered its state */
+    char task[GANG_TEXT_SIZE]; /* for the status; written by the owner alone */
     char request_id[GANG_TEXT_SIZE];
 };
 
@@ -53,8 +53,9 @@ struct gang;
 int gang_create(const struct gang_shape *shape, struct gang **ret_gang, struct error *reterr);
 
 /*
- * Join one: `memory_fd` and `socket_fds` (O_PATH, -1 where a class has no slots) are gang_memory_fd() and gang_address_fd(), inherited.
- * Takes the descriptors over. Errors: ERR_INTERNAL when the mapping is another build's.
+ * Join one: `memory_fd` and `socket_fds` (O_PATH, -1 where a class has no slots) are
+ * gang_memory_fd() and gang_address_fd(), inherited. Takes the descriptors over. Errors:
+ * ERR_INTERNAL when the mapping is another build's.
  */
 int gang_join(int memory_fd, const int socket_fds[TASK_CLASS_COUNT], struct gang **ret_gang,
               struct error *reterr);
@@ -68,8 +69,9 @@ const struct gang_shape *gang_shape(const struct gang *g);
 int gang_executor_count(const struct gang *g);
 struct gang_executor *gang_executor(const struct gang *g, int i);
 struct control *gang_control(const struct gang *g, int i);
-off_t gang_control_offset(const struct gang *g, int i); /* within the memory, for the executor to map */
-int gang_executor_of(const struct gang *g, pid_t pid);  /* -1 when none of that pid */
+off_t gang_control_offset(const struct gang *g,
+                          int i); /* within the memory, for the executor to map */
+int gang_executor_of(const struct gang *g, pid_t pid); /* -1 when none of that pid */
 
 int gang_place_count(const struct gang *g); /* of all classes */
 struct gang_place *gang_place(const struct gang *g, int i);
@@ -92,7 +94,8 @@ void gang_observe_run(struct gang *g, enum task_class class, int64_t run_us);
 /* A run number that is unique within the gang, never 0. */
 uint64_t gang_new_run(struct gang *g);
 
-/* The creator's notes: executor `i` lives as `pid`; a child of that pid ended with a wait status. */
+/* The creator's notes: executor `i` lives as `pid`; a child of that pid ended with a wait status.
+ */
 void gang_executor_started(struct gang *g, int i, pid_t pid);
 void gang_executor_ended(struct gang *g, int i, int status);
 

@@ -33,7 +33,8 @@ struct module_set *module_set_new(const char *directory)
 
 static int refuse(const char *name, const char *why, struct error *reterr)
 {
-    (void)error_set(reterr, ERR_UNAVAILABLE, "The module '%.60s' of this task cannot be used.", name);
+    (void)error_set(reterr, ERR_UNAVAILABLE, "The module '%.60s' of this task cannot be used.",
+                    name);
     return error_cause(reterr, "module %s: %s", name, why);
 }
 

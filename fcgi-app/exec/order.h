@@ -2,7 +2,8 @@
 /*
  * order.h - what a RUN message asks for
  *
- * The bytes of all inputs lie one after the other in the message's body; each input names its range.
+ * The bytes of all inputs lie one after the other in the message's body; each input names its
+ * range.
  */
 #ifndef EXEC_ORDER_H
 #define EXEC_ORDER_H

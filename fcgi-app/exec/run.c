@@ -36,18 +36,19 @@ int run_new(struct arena *a, const struct wire_message *m, const struct order *o
             struct control *control, struct run **ret_run, struct error *reterr)
 {
     struct run *run = arena_alloc(a, sizeof(*run));
-    *run = (struct run){.arena = a, .message = m, .order = *order, .number = m->run, .control = control};
+    *run = (struct run){
+        .arena = a, .message = m, .order = *order, .number = m->run, .control = control};
     if (json_parse(a, order->params, order->params_size, &run->params, reterr) != 0)
         return error_internal(reterr, "run: the parameters did not arrive as JSON");
     run->inputs = arena_alloc(a, (size_t)order->input_count * sizeof(*run->inputs));
     for (int i = 0; i < order->input_count; i++) {
         const struct order_input *in = &order->inputs[i];
-        run->inputs[i] = (struct run_input){
-            .name = in->name,
-            .media_type = in->media_type,
-            .file_name = in->file_name,
-            .bytes = in->size > 0 ? m->payload.bytes + in->offset : (const unsigned char *)"",
-            .size = in->size};
+        run->inputs[i] = (struct run_input){.name = in->name,
+                                            .media_type = in->media_type,
+                                            .file_name = in->file_name,
+                                            .bytes = in->size > 0 ? m->payload.bytes + in->offset
+                                                                  : (const unsigned char *)"",
+                                            .size = in->size};
     }
     double output_bytes = run_limit(run, "output_bytes");
     run->output_max = output_bytes > 0 ? (size_t)output_bytes : 0;
@@ -164,7 +165,8 @@ static int send_output(const struct run_output *out, int fd, struct error *reter
     wire_put_text(&w, out->media_type);
     if (w.failed)
         return -1;
-    int result = wire_send(fd, WIRE_OUTPUT, out->run->number, out->payload, body_size, false, reterr);
+    int result =
+        wire_send(fd, WIRE_OUTPUT, out->run->number, out->payload, body_size, false, reterr);
     payload_release(out->payload); /* the receiver has it now */
     return result;
 }
@@ -200,7 +202,8 @@ static void lower_limit(__rlimit_resource_t resource, size_t value)
 }
 
 /*
- * A second line behind the waiting side's samples of resident memory: they come every 100 ms, and do not show memfds.
+ * A second line behind the waiting side's samples of resident memory: they come every 100 ms, and
+ * do not show memfds.
  */
 static void set_limits(const struct run *run)
 {

@@ -55,9 +55,8 @@ int spawn(const struct spawn *s, pid_t *ret_pid, struct error *reterr)
  * environment holds is nobody's business in there.
  */
 static const char *const fixed_environment[] = {
-    "LANG=C.UTF-8",           "HOME=/nonexistent",      "TMPDIR=/tmp",
-    "OMP_NUM_THREADS=1",      "OMP_THREAD_LIMIT=1",     "OPENBLAS_NUM_THREADS=1",
-    "VIPS_CONCURRENCY=1",
+    "LANG=C.UTF-8",       "HOME=/nonexistent",      "TMPDIR=/tmp",        "OMP_NUM_THREADS=1",
+    "OMP_THREAD_LIMIT=1", "OPENBLAS_NUM_THREADS=1", "VIPS_CONCURRENCY=1",
 };
 
 static const char *const sanitizer_environment[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS",
@@ -92,12 +91,18 @@ int executor_spawn(const struct executor_launch *launch, pid_t *ret_pid, struct 
     (void)snprintf(runs, sizeof(runs), "%d", cfg->executor_max_runs);
     (void)snprintf(idle, sizeof(idle), "%d", cfg->executor_idle_mb);
     const char *argv[] = {program,
-                          "--modules", cfg->server_modules_dir,
-                          "--preload", cfg->compute_preload,
-                          "--parent", parent,
-                          "--control", offset,
-                          "--max-runs", runs,
-                          "--idle-mb", idle,
+                          "--modules",
+                          cfg->server_modules_dir,
+                          "--preload",
+                          cfg->compute_preload,
+                          "--parent",
+                          parent,
+                          "--control",
+                          offset,
+                          "--max-runs",
+                          runs,
+                          "--idle-mb",
+                          idle,
                           launch->is_listening ? "--listen" : "--connected",
                           NULL};
     fill_environment(sanitizer, envp);

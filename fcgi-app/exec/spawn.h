@@ -2,9 +2,9 @@
 /*
  * spawn.h - start a process of the installed program by fork and exec
  *
- * A child gets exactly the descriptors that it is given, at fixed numbers, and ends with its parent: an executor by SIGKILL at
- * once (PR_SET_PDEATHSIG, and SIGKILL as the signal of its lifeline, a pipe of its own), a worker
- * notices the end of its lifeline by itself and drains.
+ * A child gets exactly the descriptors that it is given, at fixed numbers, and ends with its
+ * parent: an executor by SIGKILL at once (PR_SET_PDEATHSIG, and SIGKILL as the signal of its
+ * lifeline, a pipe of its own), a worker notices the end of its lifeline by itself and drains.
  */
 #ifndef EXEC_SPAWN_H
 #define EXEC_SPAWN_H
@@ -34,7 +34,7 @@ enum executor_fd { EXECUTOR_FD_SOCKET = 3, EXECUTOR_FD_LIFELINE, EXECUTOR_FD_MEM
 
 struct executor_launch {
     const struct config *config;
-    int socket_fd;        /* listening in a pool, connected under a runner or in plain CGI */
+    int socket_fd; /* listening in a pool, connected under a runner or in plain CGI */
     bool is_listening;
     int lifeline_fd;      /* read end of a pipe of its own, whose write end only the parent has */
     int memory_fd;        /* of the gang */

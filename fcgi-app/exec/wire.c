@@ -40,8 +40,8 @@ static struct cmsghdr *add_control(struct msghdr *msg, struct cmsghdr *last, int
     return c;
 }
 
-int wire_send(int fd, enum wire_kind kind, uint64_t run, struct payload *payload,
-              size_t body_size, bool with_credentials, struct error *reterr)
+int wire_send(int fd, enum wire_kind kind, uint64_t run, struct payload *payload, size_t body_size,
+              bool with_credentials, struct error *reterr)
 {
     if (payload_seal(payload, reterr) != 0)
         return -1;

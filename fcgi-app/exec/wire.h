@@ -3,9 +3,9 @@
  * wire.h - messages between an executor and whoever waits for it
  *
  * One message is one datagram on a SOCK_SEQPACKET connection: a fixed header and a payload. The
- * payload is a body (bytes of inputs, of an output, a result) followed by a record (names, sizes, limits).
- * Up to PAYLOAD_INLINE_MAX it travels in the datagram, beyond that in one sealed memfd. Both ends
- * check everything they read: an executor may have been taken over by its input.
+ * payload is a body (bytes of inputs, of an output, a result) followed by a record (names, sizes,
+ * limits). Up to PAYLOAD_INLINE_MAX it travels in the datagram, beyond that in one sealed memfd.
+ * Both ends check everything they read: an executor may have been taken over by its input.
  *
  *   peer → executor   RUN      body: bytes of all inputs       record: see run_order_encode()
  *   executor → peer   STARTED  record: monotonic start time; SCM_CREDENTIALS: the executor's pid
@@ -37,17 +37,18 @@ struct wire_message {
  * Send one message. `payload` holds the body; what stands beyond body_size is the record. A memfd
  * is sealed first. EPIPE and the like: -1 with ERR_UNAVAILABLE, the peer is gone.
  */
-int wire_send(int fd, enum wire_kind kind, uint64_t run, struct payload *payload,
-              size_t body_size, bool with_credentials, struct error *reterr);
+int wire_send(int fd, enum wire_kind kind, uint64_t run, struct payload *payload, size_t body_size,
+              bool with_credentials, struct error *reterr);
 
 /*
- * Receive one message with a payload of at most max_size bytes (beyond: ERR_TOO_LARGE, nothing is mapped).
- * Returns 1, 0 at the end of the connection, -1 on error: ERR_INTERNAL for a malformed
+ * Receive one message with a payload of at most max_size bytes (beyond: ERR_TOO_LARGE, nothing is
+ * mapped). Returns 1, 0 at the end of the connection, -1 on error: ERR_INTERNAL for a malformed
  * message, ERR_STOPPED when a non-blocking or timed receive found nothing.
  */
 int wire_receive(int fd, size_t max_size, struct wire_message *ret_message, struct error *reterr);
 
-/* Writing a record: errors stick in the payload's owner's error and are checked once, at the end. */
+/* Writing a record: errors stick in the payload's owner's error and are checked once, at the end.
+ */
 struct wire_writer {
     struct payload *payload;
     struct error *error;

@@ -61,7 +61,8 @@ bool backlog_read(int fd, int *ret_queued, int *ret_limit)
         return false;
     struct timeval timeout = {.tv_usec = 200000};
     (void)setsockopt(netlink, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-    bool is_known = ask(netlink, (uint32_t)st.st_ino) && read_answer(netlink, ret_queued, ret_limit);
+    bool is_known =
+        ask(netlink, (uint32_t)st.st_ino) && read_answer(netlink, ret_queued, ret_limit);
     (void)close(netlink);
     return is_known;
 }

@@ -8,8 +8,9 @@
 #include <stdbool.h>
 
 /*
- * Connections in the accept queue of listening Unix socket `fd`, and its limit, by NETLINK_SOCK_DIAG
- * (sock_diag(7), UDIAG_SHOW_RQLEN). False where the kernel does not tell (another address family, a private network namespace).
+ * Connections in the accept queue of listening Unix socket `fd`, and its limit, by
+ * NETLINK_SOCK_DIAG (sock_diag(7), UDIAG_SHOW_RQLEN). False where the kernel does not tell (another
+ * address family, a private network namespace).
  */
 bool backlog_read(int fd, int *ret_queued, int *ret_limit);
 

@@ -2,8 +2,8 @@
 /*
  * cgi.h - one plain CGI request (RFC 3875), with one executor of its own
  *
- * For hosts that have only CGI, and for tests: the same routes, limits and answers as a pool's, without its
- * warm engines.
+ * For hosts that have only CGI, and for tests: the same routes, limits and answers as a pool's,
+ * without its warm engines.
  */
 #ifndef POOL_CGI_H
 #define POOL_CGI_H

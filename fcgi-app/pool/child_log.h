@@ -2,8 +2,9 @@
 /*
  * child_log.h - what an executor prints, as lines of the log
  *
- * Libraries print what they like, hostile input makes them print more: each line is logged with the executor and the
- * request it computes, and after CHILD_LOG_BURST lines a second the rest is counted instead.
+ * Libraries print what they like, hostile input makes them print more: each line is logged with the
+ * executor and the request it computes, and after CHILD_LOG_BURST lines a second the rest is
+ * counted instead.
  */
 #ifndef POOL_CHILD_LOG_H
 #define POOL_CHILD_LOG_H

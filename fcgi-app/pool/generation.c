@@ -18,11 +18,11 @@
 #include "base/log.h"
 #include "exec/spawn.h"
 
-#define YOUNG_US 1000000     /* who dies earlier has not worked */
+#define YOUNG_US 1000000 /* who dies earlier has not worked */
 #define DELAY_FIRST_MS 50
 #define DELAY_MAX_MS 5000
-#define AUDIT_US 1000000     /* executors are held against the places this often */
-#define SPARE_WORKERS 4      /* beyond slots and waiting room: for answers that need no run */
+#define AUDIT_US 1000000 /* executors are held against the places this often */
+#define SPARE_WORKERS 4  /* beyond slots and waiting room: for answers that need no run */
 
 static void close_fd(int *fd)
 {
@@ -36,7 +36,7 @@ static int spawn_worker(struct generation *g, struct child *c, int lifeline, pid
 {
     char index[16];
     (void)snprintf(index, sizeof(index), "%d", c->index);
-    const char *argv[] = {g->program, "worker", pool_name(g->kind), index, "--config",
+    const char *argv[] = {g->program,      "worker", pool_name(g->kind), index, "--config",
                           g->config->path, NULL};
     if (g->config->path[0] == '\0')
         argv[4] = NULL;
@@ -68,7 +68,8 @@ static int spawn_executor(struct generation *g, struct child *c, int lifeline, p
     (void)fcntl(output[0], F_SETFL, O_NONBLOCK);
     struct executor_launch launch = {
         .config = g->config,
-        .socket_fd = gang_listen_fd(g->gang, (enum task_class)gang_executor(g->gang, c->index)->class),
+        .socket_fd =
+            gang_listen_fd(g->gang, (enum task_class)gang_executor(g->gang, c->index)->class),
         .is_listening = true,
         .lifeline_fd = lifeline,
         .memory_fd = gang_memory_fd(g->gang),
@@ -126,8 +127,8 @@ static int count_children(struct generation *g, struct error *reterr)
     struct gang_shape shape = {.queue_length = cfg->compute_queue_length};
     int slots[TASK_CLASS_COUNT] = {cfg->compute_slots, cfg->compute_net_slots};
     g->worker_count = SPARE_WORKERS;
-    for (int class = 0; class < TASK_CLASS_COUNT; class++) {
-        if (catalog_class_count(catalog, (enum task_class)class) == 0)
+    for (int class = 0; class < TASK_CLASS_COUNT; class ++) {
+        if (catalog_class_count(catalog, (enum task_class) class) == 0)
             continue;
         shape.slots[class] = slots[class];
         g->worker_count += slots[class] + shape.queue_length;
@@ -233,9 +234,8 @@ static void log_exit(const struct generation *g, const struct child *c, int stat
                        (c->kind == CHILD_EXECUTOR && WIFSIGNALED(status) &&
                         WTERMSIG(status) == SIGKILL); /* the request's own line says why */
     log_write(is_expected ? LOG_DEBUG : LOG_WARNING,
-              c->kind == CHILD_WORKER ? "worker ended" : "executor ended",
-              LOG_INT("child", c->pid), LOG_INT("generation", g->number),
-              LOG_STR("signal", signal_name),
+              c->kind == CHILD_WORKER ? "worker ended" : "executor ended", LOG_INT("child", c->pid),
+              LOG_INT("generation", g->number), LOG_STR("signal", signal_name),
               LOG_INT("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1));
 }
 

@@ -2,9 +2,10 @@
 /*
  * generation.h - the workers and executors that a master started together
  *
- * HUP makes a new generation beside the old one: with its own gang, scoreboard and configuration, on the same listening
- * socket. The old one drains once the new one is ready. Dead children are replaced, at once
- * when they had worked, with a growing delay when they die young; a slot is never given up.
+ * HUP makes a new generation beside the old one: with its own gang, scoreboard and configuration,
+ * on the same listening socket. The old one drains once the new one is ready. Dead children are
+ * replaced, at once when they had worked, with a growing delay when they die young; a slot is never
+ * given up.
  */
 #ifndef POOL_GENERATION_H
 #define POOL_GENERATION_H
@@ -34,10 +35,10 @@ struct child {
     pid_t pid;       /* 0: not running */
     int lifeline_fd; /* write end; closing it ends the child. -1: closed */
     int64_t started_us;
-    int64_t restart_us; /* not running: when to start it again */
-    int delay_ms;       /* grows while it dies young */
-    struct child_log log; /* executors: their stdout and stderr */
-    uint64_t orphan_run;  /* executors: a run that nobody waits for, told to stop … */
+    int64_t restart_us;     /* not running: when to start it again */
+    int delay_ms;           /* grows while it dies young */
+    struct child_log log;   /* executors: their stdout and stderr */
+    uint64_t orphan_run;    /* executors: a run that nobody waits for, told to stop … */
     int64_t orphan_kill_us; /* … until then */
 };
 
@@ -55,14 +56,15 @@ struct generation {
     struct scoreboard board;
     struct child *children; /* workers first */
     int child_count, worker_count;
-    int64_t deadline_us; /* STARTING: to be ready by; DRAINING: killed then */
+    int64_t deadline_us;       /* STARTING: to be ready by; DRAINING: killed then */
     struct exit_counts *exits; /* the master's, by child kind */
     struct generation *next;
 };
 
 /*
  * Start all its processes.
- * Ownership: takes `arena` over (config lives in it) on success. Executors' output is added to `epoll_fd` with their child_log as data.
+ * Ownership: takes `arena` over (config lives in it) on success. Executors' output is added to
+ * `epoll_fd` with their child_log as data.
  */
 int generation_start(const struct generation *seed, struct generation **ret_generation,
                      struct error *reterr);
@@ -70,14 +72,16 @@ int generation_start(const struct generation *seed, struct generation **ret_gene
 /* Is every process of it ready for its first request? */
 bool generation_is_ready(const struct generation *g);
 
-/* Workers finish what they have and go, then the executors; what is left at the deadline is killed. */
+/* Workers finish what they have and go, then the executors; what is left at the deadline is killed.
+ */
 void generation_drain(struct generation *g);
 void generation_kill(struct generation *g);
 
 /* A child of the master ended: true when it was one of this generation's. */
 bool generation_reap(struct generation *g, pid_t pid, int status);
 
-/* Do what is due: restarts, orphaned runs, the deadline. Returns when it wants to be called again. */
+/* Do what is due: restarts, orphaned runs, the deadline. Returns when it wants to be called again.
+ */
 int64_t generation_tick(struct generation *g);
 
 /* Draining, and no process left. */

@@ -145,9 +145,8 @@ static int open_master(struct master *m, struct arena *a, const struct config *c
     if (m->epoll_fd < 0)
         return error_errno(reterr, "master: epoll_create1");
     /* The socket while we may still write the directory; everything else without root. */
-    if (open_status_socket(m, cfg, reterr) != 0 ||
-        user_drop_root(cfg->server_user, reterr) != 0 || open_signals(m, reterr) != 0 ||
-        watch(m, m->signal_fd, &m->signal_fd, reterr) != 0 ||
+    if (open_status_socket(m, cfg, reterr) != 0 || user_drop_root(cfg->server_user, reterr) != 0 ||
+        open_signals(m, reterr) != 0 || watch(m, m->signal_fd, &m->signal_fd, reterr) != 0 ||
         watch(m, m->status_fd, &m->status_fd, reterr) != 0)
         return -1;
     return start_generation(m, a, cfg, reterr);
@@ -166,8 +165,7 @@ static void reload(struct master *m)
     struct error why;
     struct arena *a = arena_new();
     struct config *cfg;
-    if (config_load(a, m->config_path, &cfg, &why) != 0 ||
-        start_generation(m, a, cfg, &why) != 0) {
+    if (config_load(a, m->config_path, &cfg, &why) != 0 || start_generation(m, a, cfg, &why) != 0) {
         log_write(LOG_ERROR, "reload failed, the pool runs on as it was",
                   LOG_STR("detail", why.detail), LOG_STR("cause", why.cause));
         arena_free(a);

@@ -2,8 +2,8 @@
 /*
  * pool.h - a master process with its workers and executors on one socket
  *
- * `spawn-fcgi -n … -- gangsaw pool NAME` starts the master with the listening socket as descriptor 0. It
- * forks and execs everything else, replaces what dies, and never touches a request. Pool
+ * `spawn-fcgi -n … -- gangsaw pool NAME` starts the master with the listening socket as descriptor
+ * 0. It forks and execs everything else, replaces what dies, and never touches a request. Pool
  * `compute` has executors, pool `api` has none.
  */
 #ifndef POOL_POOL_H

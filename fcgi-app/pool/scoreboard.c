@@ -86,11 +86,16 @@ void worker_enter(struct worker_record *w, enum worker_state state)
 const char *worker_state_name(enum worker_state state)
 {
     switch (state) {
-    case WORKER_NONE: return "none";
-    case WORKER_STARTING: return "starting";
-    case WORKER_IDLE: return "idle";
-    case WORKER_BUSY: return "busy";
-    case WORKER_DRAINING: return "draining";
+    case WORKER_NONE:
+        return "none";
+    case WORKER_STARTING:
+        return "starting";
+    case WORKER_IDLE:
+        return "idle";
+    case WORKER_BUSY:
+        return "busy";
+    case WORKER_DRAINING:
+        return "draining";
     }
     return "none";
 }

@@ -2,8 +2,8 @@
 /*
  * scoreboard.h - what each worker of a generation is doing, in shared memory
  *
- * The master makes it and reads it; each worker writes its own record. What waits for an executor or computes
- * stands in the gang's places (exec/gang.h); the status joins the two by pid.
+ * The master makes it and reads it; each worker writes its own record. What waits for an executor
+ * or computes stands in the gang's places (exec/gang.h); the status joins the two by pid.
  */
 #ifndef POOL_SCOREBOARD_H
 #define POOL_SCOREBOARD_H

@@ -10,8 +10,8 @@
 #include "base/config.h"
 
 /*
- * Print the status of every pool of this host on stdout: tables, or one JSON object {"pools": {NAME: …}}.
- * Returns the exit status: 0 when all of them run, else 3.
+ * Print the status of every pool of this host on stdout: tables, or one JSON object {"pools":
+ * {NAME: …}}. Returns the exit status: 0 when all of them run, else 3.
  */
 int status_command(const struct config *cfg, bool as_json);
 

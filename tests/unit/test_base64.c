@@ -75,9 +75,18 @@ static void test_every_length_comes_back(void **state)
 static void test_what_is_not_base64_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "Z",        "Zg",       "Zg=",      "=",    "==",        "===",       "====",  "Z===",
-        "Zg==Zg==", "Zm8=Zm8=", "Zm 9",     "Zm9\n", "Zm9vZg==\n", " Zg==",    "Zm-_",  "Zm9*",
-        "Z=g=",     "=Zg=",     "Zg=a",     "Zh==", "Zm9=",      "Zm9v\xff\xff\xff\xff", "Zm9v====",
+        "Z",          "Zg",
+        "Zg=",        "=",
+        "==",         "===",
+        "====",       "Z===",
+        "Zg==Zg==",   "Zm8=Zm8=",
+        "Zm 9",       "Zm9\n",
+        "Zm9vZg==\n", " Zg==",
+        "Zm-_",       "Zm9*",
+        "Z=g=",       "=Zg=",
+        "Zg=a",       "Zh==",
+        "Zm9=",       "Zm9v\xff\xff\xff\xff",
+        "Zm9v====",
     };
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {

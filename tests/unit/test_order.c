@@ -98,7 +98,8 @@ static void test_an_order_needs_neither_inputs_nor_limits(void **state)
     struct wire_message m;
     struct error err;
     (void)state;
-    encode(&m, &(struct order){.module = "demo", .task = "demo.x", .params = "{}", .params_size = 2});
+    encode(&m,
+           &(struct order){.module = "demo", .task = "demo.x", .params = "{}", .params_size = 2});
     assert_int_equal(decode(&m, &err), 0);
 }
 
@@ -107,18 +108,11 @@ static void test_an_input_beyond_the_body_is_refused(void **state)
     static const struct {
         size_t offset, size;
         int result;
-    } cases[] = {{0, BODY_SIZE, 0},
-                 {BODY_SIZE, 0, 0},
-                 {BODY_SIZE - 1, 1, 0},
-                 {0, BODY_SIZE + 1, -1},
-                 {1, BODY_SIZE, -1},
-                 {BODY_SIZE, 1, -1},
-                 {BODY_SIZE + 1, 0, -1},
-                 {SIZE_MAX, 1, -1},
-                 {1, SIZE_MAX, -1},
-                 {SIZE_MAX, SIZE_MAX, -1},
-                 {SIZE_MAX - 4, 9, -1},
-                 {(size_t)1 << 63, (size_t)1 << 63, -1}};
+    } cases[] = {
+        {0, BODY_SIZE, 0},        {BODY_SIZE, 0, 0},     {BODY_SIZE - 1, 1, 0},
+        {0, BODY_SIZE + 1, -1},   {1, BODY_SIZE, -1},    {BODY_SIZE, 1, -1},
+        {BODY_SIZE + 1, 0, -1},   {SIZE_MAX, 1, -1},     {1, SIZE_MAX, -1},
+        {SIZE_MAX, SIZE_MAX, -1}, {SIZE_MAX - 4, 9, -1}, {(size_t)1 << 63, (size_t)1 << 63, -1}};
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct wire_message m;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Messages between processes: what is sent arrives, and what is malformed is refused without reading
- * past its end and without leaving a descriptor behind. Malformed datagrams are real ones, captured
- * and then damaged.
+ * Messages between processes: what is sent arrives, and what is malformed is refused without
+ * reading past its end and without leaving a descriptor behind. Malformed datagrams are real ones,
+ * captured and then damaged.
  */
 #include "exec/wire.h"
 
@@ -241,8 +241,8 @@ static void test_any_damage_to_a_header_is_refused_or_harmless(void **state)
                 struct error err = {.code = ERR_NONE};
                 d.bytes[at] ^= masks[k];
                 int got = receive_raw(d.bytes, d.size, &d.fd, d.fd >= 0, &err);
-                assert_true(got == 1 || (got == -1 && (err.code == ERR_INTERNAL ||
-                                                       err.code == ERR_TOO_LARGE)));
+                assert_true(got == 1 ||
+                            (got == -1 && (err.code == ERR_INTERNAL || err.code == ERR_TOO_LARGE)));
                 d.bytes[at] ^= masks[k];
             }
         }

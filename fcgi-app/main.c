@@ -10,6 +10,7 @@
 
 #include "base/config.h"
 #include "base/log.h"
+#include "exec/catalog.h"
 #include "http/problem.h"
 #include "pool/cgi.h"
 #include "pool/pool.h"
@@ -27,6 +28,7 @@ struct invocation {
 
 struct command {
     const char *name, *arguments, *summary;
+    int word_max; /* of arguments */
     bool needs_config;
     int (*run)(const struct invocation *in);
     const char *process; /* its name in log lines */
@@ -68,9 +70,17 @@ static int run_status(const struct invocation *in)
     return status_command(in->config, as_json);
 }
 
+/* The descriptors too: [task NAME] sections mean nothing without them. */
 static int run_check_config(const struct invocation *in)
 {
     struct strbuf out = STRBUF_INIT;
+    struct catalog *catalog;
+    struct error error;
+    if (catalog_open(in->config, &catalog, &error) != 0) {
+        (void)fprintf(stderr, "gangsaw: %s\n", error.detail);
+        return EXIT_CONFIG;
+    }
+    catalog_close(catalog);
     config_print(in->config, &out);
     (void)fputs(out.text, stdout);
     strbuf_release(&out);
@@ -106,15 +116,15 @@ static int run_help(const struct invocation *in);
 
 /* clang-format off */
 static const struct command commands[] = {
-    {"pool", "NAME", "run pool `api` or `compute` on the socket that is descriptor 0", true, run_pool, "master", false},
-    {"worker", "NAME N", "one worker of a pool", true, run_worker, "worker", true},
-    {"cgi", "", "answer one plain CGI request", true, run_cgi, "cgi", false},
-    {"status", "[--json]", "what the pools of this host are doing", true, run_status, "status", false},
-    {"check-config", "", "print the effective configuration, or what is wrong with it", true, run_check_config, "gangsaw", false},
-    {"config-reference", "", "print every option as Markdown", false, run_config_reference, "gangsaw", false},
-    {"problems", "", "print the problem types: name, status, title, description, tab-separated", false, run_problems, "gangsaw", false},
-    {"version", "", "print the version", false, run_version, "gangsaw", false},
-    {"help", "", "print this", false, run_help, "gangsaw", false},
+    {"pool", "NAME", "run pool `api` or `compute` on the socket that is descriptor 0", 1, true, run_pool, "master", false},
+    {"worker", "NAME N", "one worker of a pool", 2, true, run_worker, "worker", true},
+    {"cgi", "", "answer one plain CGI request", 0, true, run_cgi, "cgi", false},
+    {"status", "[--json]", "what the pools of this host are doing", 1, true, run_status, "status", false},
+    {"check-config", "", "print the effective configuration, or what is wrong with it", 0, true, run_check_config, "gangsaw", false},
+    {"config-reference", "", "print every option as Markdown", 0, false, run_config_reference, "gangsaw", false},
+    {"problems", "", "print the problem types: name, status, title, description, tab-separated", 0, false, run_problems, "gangsaw", false},
+    {"version", "", "print the version", 0, false, run_version, "gangsaw", false},
+    {"help", "", "print this", 0, false, run_help, "gangsaw", false},
 };
 /* clang-format on */
 
@@ -143,19 +153,21 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-/* Take `--config FILE` out of the words; the file's name, or NULL. */
-static const char *take_config_option(int *argc, char **argv)
+/* Take `--config FILE` out of the words. -1 when the file is missing. */
+static int take_config_option(int *argc, char **argv, const char **ret_path)
 {
-    const char *path = NULL;
     int kept = 0;
+    *ret_path = NULL;
     for (int i = 0; i < *argc; i++) {
-        if (strcmp(argv[i], "--config") == 0 && i + 1 < *argc)
-            path = argv[++i];
-        else
+        if (strcmp(argv[i], "--config") != 0)
             argv[kept++] = argv[i];
+        else if (i + 1 < *argc)
+            *ret_path = argv[++i];
+        else
+            return -1;
     }
     *argc = kept;
-    return path;
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -169,7 +181,12 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     int word_count = argc - 2 > 0 ? argc - 2 : 0;
-    const char *path = take_config_option(&word_count, argv + 2);
+    const char *path;
+    if (take_config_option(&word_count, argv + 2, &path) != 0 || word_count > command->word_max) {
+        (void)fprintf(stderr, "usage: gangsaw %s [--config FILE] %s\n", command->name,
+                      command->arguments);
+        return EXIT_USAGE;
+    }
     struct invocation in = {.arena = arena_new(), .argc = word_count, .argv = argv + 2};
     struct error error;
     log_init(command->process, LOG_INFO);

@@ -25,6 +25,8 @@ struct api {
     struct catalog *catalog;
     const char *catalog_text; /* the answer to GET /v1/tasks */
     size_t catalog_size;
+    const char *openapi_text; /* GET /openapi.json */
+    size_t openapi_size;
     struct gang *gang; /* NULL where nothing computes: pool `api` */
     struct compute_watch watch;
     /* Can runs be computed on this host now? NULL: nobody knows. -1 with a detail that says what is

@@ -195,7 +195,7 @@ static int read_json_inputs(struct reader *r, const cJSON *root, struct error *r
                 return -1;
         }
         if (n >= slot->max_count && cJSON_GetArraySize(member) > slot->max_count)
-            field_errors_add(r->errors, pointer, "has %d items; at most %d are allowed",
+            field_errors_add(r->errors, pointer, "has %d items; the most is %d",
                              cJSON_GetArraySize(member), slot->max_count);
     }
     return 0;
@@ -223,10 +223,14 @@ static int read_multipart_params(struct reader *r, const char *bytes, size_t siz
     cJSON *root;
     if (json_parse(r->arena, bytes, size, &root, reterr) != 0)
         return -1;
-    if (cJSON_IsObject(root))
-        take_members(r, root);
-    else
+    if (!cJSON_IsObject(root)) {
         field_errors_add(r->errors, "/params", "must be a JSON object");
+        return 0;
+    }
+    take_members(r, root);
+    for (const cJSON *input = root->child; input; input = input->next)
+        field_errors_add(r->errors, json_pointer_join(r->arena, "", input->string),
+                         "is an input: send it as a part of its own");
     return 0;
 }
 
@@ -310,6 +314,10 @@ static int read_raw(struct reader *r, struct error *reterr)
 static int read_body(struct reader *r, struct error *reterr)
 {
     const char *type = r->req->media_type;
+    const char *encoding = http_header(r->req, "Content-Encoding");
+    if (encoding && strcasecmp(encoding, "identity") != 0)
+        return error_set(reterr, ERR_UNSUPPORTED_MEDIA_TYPE,
+                         "The body has Content-Encoding %.40s; send it as it is.", encoding);
     if (r->req->content_length == 0 && *type == '\0')
         return 0;
     if (strcmp(type, "application/json") == 0)
@@ -317,6 +325,20 @@ static int read_body(struct reader *r, struct error *reterr)
     if (strcmp(type, "multipart/form-data") == 0)
         return read_multipart(r, reterr);
     return read_raw(r, reterr);
+}
+
+/* Does an error name `pointer`, or a place within? */
+static bool is_reported(const struct field_errors *errors, const char *pointer)
+{
+    size_t size = strlen(pointer);
+    for (const struct field_error *e = errors->first; e; e = e->next) {
+        if (strncmp(e->pointer, pointer, size) == 0 &&
+            (e->pointer[size] == '\0' || e->pointer[size] == '/'))
+            return true;
+        if (e == errors->last)
+            break;
+    }
+    return false;
 }
 
 static void check_counts(const struct reader *r)
@@ -327,12 +349,26 @@ static void check_counts(const struct reader *r)
         int count = 0;
         for (int k = 0; k < r->out->input_count; k++)
             count += r->out->inputs[k].name == slot->name;
-        if (count == 0 && slot->required)
+        if (count == 0 && slot->required && !is_reported(r->errors, pointer))
             field_errors_add(r->errors, pointer, "is required");
         else if (count > slot->max_count)
-            field_errors_add(r->errors, pointer, "is given %d times; at most %d are allowed", count,
+            field_errors_add(r->errors, pointer, "is given %d times; the most is %d", count,
                              slot->max_count);
     }
+}
+
+/* What could not be read is reported already: to the schema it only looks as if it were missing. */
+static void check_params(const struct reader *r)
+{
+    struct field_errors found = {.arena = r->arena};
+    const struct field_errors before = *r->errors;
+    (void)schema_validate(r->task->params, r->out->params, "", &found);
+    for (const struct field_error *e = found.first; e; e = e->next) {
+        if (!is_reported(&before, e->pointer))
+            field_errors_add(r->errors, e->pointer, "%s", e->detail);
+    }
+    if (found.count > FIELD_ERRORS_MAX) /* those that no entry was kept of */
+        r->errors->count += found.count - FIELD_ERRORS_MAX;
 }
 
 int binding_read(struct http_request *req, const struct config *cfg, const struct task_desc *task,
@@ -354,7 +390,7 @@ int binding_read(struct http_request *req, const struct config *cfg, const struc
         check_counts(&r);
     ret_binding->has_format = json_member(ret_binding->params, "format") != NULL;
     if (is_object)
-        (void)schema_validate(task->params, ret_binding->params, "", errors);
+        check_params(&r);
     if (errors->count > 0)
         return error_set(reterr, ERR_INVALID_PARAMS, "%d parameters are not valid.", errors->count);
     return 0;

@@ -16,6 +16,7 @@ HANDLER(tasks_show);
 HANDLER(tasks_run);
 HANDLER(health_live);
 HANDLER(health_ready);
+HANDLER(openapi_show);
 
 extern const struct route api_routes[];
 

@@ -15,8 +15,7 @@ struct choice {
     struct binding *binding;
 };
 
-/* Only a single output can be the body. */
-static const struct task_slot *body_output(const struct task_desc *task)
+const struct task_slot *negotiate_body_output(const struct task_desc *task)
 {
     return task->output_count == 1 && task->outputs[0].max_count == 1 ? &task->outputs[0] : NULL;
 }
@@ -99,7 +98,7 @@ static int quality_of_output(const struct choice *c)
 int negotiate(const struct accept *accept, const struct task_desc *task, struct binding *binding,
               struct arena *a, bool *ret_json, struct error *reterr)
 {
-    struct choice c = {accept, body_output(task), format_enum(task), binding};
+    struct choice c = {accept, negotiate_body_output(task), format_enum(task), binding};
     int output = quality_of_output(&c);
     int json = accept_quality(accept, JSON_TYPE);
     if (output == 0 && json == 0) {

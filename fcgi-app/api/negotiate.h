@@ -8,6 +8,9 @@
 #include "api/binding.h"
 #include "http/accept.h"
 
+/* The output whose bytes can be the answer's body: a single one. NULL: JSON alone. */
+const struct task_slot *negotiate_body_output(const struct task_desc *task);
+
 /*
  * Choose between the output's own bytes and JSON, and the output's format where the task has a
  * `format` parameter that the client left out: then it is set in binding->params, if Accept prefers

@@ -30,13 +30,6 @@ static void add_text(cJSON *array, const char *text)
     (void)cJSON_AddItemToArray(array, cJSON_CreateString(text));
 }
 
-/* The array `name` of `object`, made where it is missing. */
-static cJSON *array_in(cJSON *object, const char *name)
-{
-    cJSON *array = json_member(object, name);
-    return array ? array : cJSON_AddArrayToObject(object, name);
-}
-
 /* ---- what a request holds */
 
 struct builder {
@@ -100,20 +93,21 @@ static cJSON *input_schema(const struct builder *b, int i, const char *item)
     return schema;
 }
 
-/* Parameters and inputs side by side, which is what JSON bodies and forms are. */
-static cJSON *body_schema(const struct builder *b, const char *item)
+/* Inputs join the parameters: side by side they are what JSON bodies and forms hold. */
+static void add_inputs(const struct builder *b, cJSON *schema, const char *item)
 {
-    cJSON *schema = json_copy(schema_source(b->task->params));
     cJSON *properties = json_member(schema, "properties");
+    cJSON *required = json_member(schema, "required");
     if (!properties)
         properties = cJSON_AddObjectToObject(schema, "properties");
+    if (!required)
+        required = cJSON_AddArrayToObject(schema, "required");
     for (int i = 0; i < b->task->input_count; i++) {
         const struct task_slot *slot = &b->task->inputs[i];
         (void)cJSON_AddItemToObject(properties, slot->name, input_schema(b, i, item));
         if (slot->required)
-            add_text(array_in(schema, "required"), slot->name);
+            add_text(required, slot->name);
     }
-    return schema;
 }
 
 /* The descriptor's example, its inputs standing for real ones. */
@@ -140,8 +134,8 @@ static void add_json_body(const struct builder *b, cJSON *content)
     const cJSON *source = json_member(b->task->source, "examples");
     const cJSON *item;
     int n = 0;
-    (void)cJSON_AddItemToObject(body, "schema",
-                                body_schema(b, "{'$ref': '#/components/schemas/Input'}"));
+    add_copy(body, "schema", schema_source(b->task->params));
+    add_inputs(b, json_member(body, "schema"), "{'$ref': '#/components/schemas/Input'}");
     if (cJSON_GetArraySize(source) == 0)
         return;
     cJSON *examples = cJSON_AddObjectToObject(body, "examples");
@@ -161,7 +155,8 @@ static void add_json_body(const struct builder *b, cJSON *content)
  */
 static void put_arrays_into_text(cJSON *properties)
 {
-    for (cJSON *property = properties->child, *next; property; property = next) {
+    for (cJSON *property = properties ? properties->child : NULL, *next; property;
+         property = next) {
         next = property->next;
         if (!may_be(property, "array"))
             continue;
@@ -176,10 +171,13 @@ static void add_form_body(const struct builder *b, cJSON *content)
 {
     const struct task_desc *task = b->task;
     cJSON *body = cJSON_AddObjectToObject(content, FORM_TYPE);
-    cJSON *schema = body_schema(b, BINARY);
-    cJSON *encoding = cJSON_CreateObject();
-    cJSON *params = json_member(schema, "properties");
+    cJSON *schema = json_copy(schema_source(task->params));
+    put_arrays_into_text(json_member(schema, "properties"));
+    add_inputs(b, schema, BINARY);
     (void)cJSON_AddItemToObject(body, "schema", schema);
+    if (task->input_count == 0)
+        return;
+    cJSON *encoding = cJSON_AddObjectToObject(body, "encoding");
     for (int i = 0; i < task->input_count; i++) {
         const char *types = "";
         for (const char **t = task->inputs[i].media_types; t && *t; t++)
@@ -188,8 +186,6 @@ static void add_form_body(const struct builder *b, cJSON *content)
             (void)cJSON_AddStringToObject(cJSON_AddObjectToObject(encoding, task->inputs[i].name),
                                           "contentType", types);
     }
-    put_arrays_into_text(params);
-    (void)cJSON_AddItemToObject(body, "encoding", encoding);
 }
 
 /* The bytes of the one input. Types that mean another kind of body cannot be sent so. */
@@ -238,6 +234,7 @@ static cJSON *query_parameter(const struct builder *b, const cJSON *property)
         place = cJSON_AddObjectToObject(cJSON_AddObjectToObject(parameter, "content"), JSON_TYPE);
     add_copy(place, "schema", property);
     cJSON_DeleteItemFromObjectCaseSensitive(json_member(place, "schema"), "default");
+    cJSON_DeleteItemFromObjectCaseSensitive(json_member(place, "schema"), "description");
     return parameter;
 }
 
@@ -249,8 +246,10 @@ static void add_parameters(const struct builder *b, cJSON *operation)
         parameters, openapi_fixed("{'$ref': '#/components/parameters/Gangsaw-Timeout'}"));
     if (b->task->input_count != 1)
         return;
-    cJSON_ArrayForEach(property, json_member(schema_source(b->task->params), "properties"))(void)
-        cJSON_AddItemToArray(parameters, query_parameter(b, property));
+    cJSON_ArrayForEach(property, json_member(schema_source(b->task->params), "properties"))
+    {
+        (void)cJSON_AddItemToArray(parameters, query_parameter(b, property));
+    }
 }
 
 static void add_request_body(const struct builder *b, cJSON *operation)
@@ -321,18 +320,18 @@ static void add_answer(const struct task_desc *task, cJSON *responses)
 
 cJSON *openapi_operation(struct arena *scratch, const struct task_desc *task)
 {
-    const struct builder *b = &(struct builder){scratch, task};
+    const struct builder b = {scratch, task};
     const char *text = text_member(task->source, "description");
     cJSON *operation = cJSON_CreateObject();
     (void)cJSON_AddStringToObject(operation, "operationId", task->name);
     add_text(cJSON_AddArrayToObject(operation, "tags"), task->module);
     (void)cJSON_AddStringToObject(operation, "summary", task->summary);
     if (task->job_only)
-        text = join(b->arena, text, "Runs as a job only.");
+        text = join(scratch, text, "Runs as a job only.");
     if (*text)
         (void)cJSON_AddStringToObject(operation, "description", text);
-    add_parameters(b, operation);
-    add_request_body(b, operation);
+    add_parameters(&b, operation);
+    add_request_body(&b, operation);
     cJSON *responses = cJSON_AddObjectToObject(operation, "responses");
     if (!task->job_only)
         add_answer(task, responses);

@@ -7,8 +7,14 @@
  */
 #include "api/handlers.h"
 
+/* clang-format off */
 const struct route api_routes[] = {
-    {"/livez", HTTP_GET, health_live},          {"/readyz", HTTP_GET, health_ready},
-    {"/v1/tasks", HTTP_GET, tasks_list},        {"/v1/tasks/{task}", HTTP_GET, tasks_show},
-    {"/v1/tasks/{task}", HTTP_POST, tasks_run}, {NULL, 0, NULL},
+    {"/livez", HTTP_GET, health_live},
+    {"/readyz", HTTP_GET, health_ready},
+    {"/openapi.json", HTTP_GET, openapi_show},
+    {"/v1/tasks", HTTP_GET, tasks_list},
+    {"/v1/tasks/{task}", HTTP_GET, tasks_show},
+    {"/v1/tasks/{task}", HTTP_POST, tasks_run},
+    {NULL, 0, NULL},
 };
+/* clang-format on */

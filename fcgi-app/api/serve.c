@@ -6,6 +6,7 @@
 
 #include "api/api.h"
 #include "api/handlers.h"
+#include "api/openapi.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -29,6 +30,7 @@ int api_open(const struct config *cfg, struct gang *gang, struct api *ret_api, s
         return -1;
     api.arena = arena_new();
     print_catalog(&api);
+    api.openapi_text = openapi_print(api.arena, api.catalog, &api.openapi_size);
     *ret_api = api;
     return 0;
 }
@@ -49,7 +51,8 @@ static void log_request(const struct api *api, const struct http_request *req,
     const struct api_trace *t = &api->trace;
     int status = error->code == ERR_STOPPED || !is_sent ? STATUS_CLIENT_LEFT : res->status;
     bool has_failed = error->code != ERR_NONE;
-    bool is_ours = error->code == ERR_INTERNAL || error->code == ERR_EXECUTOR_CRASHED;
+    bool is_ours = error->code == ERR_INTERNAL || error->code == ERR_EXECUTOR_CRASHED ||
+                   (error->code == ERR_UNAVAILABLE && error->cause[0]);
     log_write(
         is_ours ? LOG_ERROR : LOG_INFO, "request", LOG_STR("request_id", req->request_id),
         LOG_STR("method", req->method_name), LOG_STR("path", req->path),

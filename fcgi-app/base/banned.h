@@ -3,8 +3,8 @@
  * banned.h - functions that do not compile here
  *
  * Each has a bounded or checked counterpart: snprintf, memcpy, strbuf, strtol.
- * Included by base/error.h, so every file of ours sees it; system headers that
- * name one of these have to be included before it.
+ * The build includes it before every file of ours (-include), after the system headers
+ * that name them.
  */
 #ifndef BASE_BANNED_H
 #define BASE_BANNED_H

@@ -18,8 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/banned.h"
-
 #define CPUS_MAX 65536
 
 struct hierarchy { /* where this process's CPU quota stands in cgroup v1 or v2 */

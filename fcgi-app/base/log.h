@@ -31,6 +31,9 @@ struct log_field {
 #define LOG_STR(n, v) {.kind = LOG_KIND_STR, .name = (n), .str = (v)}
 #define LOG_INT(n, v) {.kind = LOG_KIND_INT, .name = (n), .integer = (v)}
 #define LOG_NUM(n, v) {.kind = LOG_KIND_NUM, .name = (n), .number = (v)} /* three decimals */
+/* Both texts of a struct error; an empty cause is left out. */
+#define LOG_ERR(e)                                                                                 \
+    LOG_STR("detail", (e).detail), LOG_STR("cause", (e).cause[0] ? (e).cause : NULL)
 #define log_write(level, message, ...)                                                            \
     log_fields((level), (message),                                                                 \
                (const struct log_field[]){__VA_ARGS__ __VA_OPT__(,) {.kind = LOG_KIND_END}})

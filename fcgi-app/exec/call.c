@@ -48,12 +48,15 @@ int call_connect(struct call *c, struct gang *g, struct payload *order, size_t b
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d",
                    gang_address_fd(g, c->task->class));
-    c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    /* Runs that were given up stand in the backlog until an executor looks at them: when they fill
+     * it, connect() has to say so, not to wait. */
+    c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int on = 1;
     if (c->fd < 0 || setsockopt(c->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) != 0)
         return error_errno(reterr, "call: socket");
     if (connect(c->fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        (void)error_set(reterr, ERR_UNAVAILABLE, "No executor takes runs at the moment.");
+        (void)error_set(reterr, errno == EAGAIN ? ERR_OVERLOADED : ERR_UNAVAILABLE,
+                        "No executor takes runs at the moment.");
         return error_cause(reterr, "call: connect: %s", strerror(errno));
     }
     c->state = CALL_SENT;

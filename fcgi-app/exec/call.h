@@ -41,7 +41,10 @@ void call_init(struct call *c, struct arena *a, const struct task_desc *task, ui
 /* Close what it holds; outputs stay with the arena. */
 void call_release(struct call *c);
 
-/* Connect to an executor of the gang and send the order. ERR_UNAVAILABLE when there is none. */
+/*
+ * Connect to an executor of the gang and send the order. Errors: ERR_UNAVAILABLE when there is
+ * none, ERR_OVERLOADED when the backlog in front of them is full.
+ */
 int call_connect(struct call *c, struct gang *g, struct payload *order, size_t body_size,
                  struct error *reterr);
 

@@ -16,6 +16,7 @@
 #define SAMPLE_US 100000         /* memory is looked at this often */
 #define EXIT_STATUS_WAIT_MS 1000 /* for the master to have reaped a dead executor */
 #define START_ATTEMPTS 5         /* executors that may die before they start the run */
+#define BACKLOG_WAIT_MS 10
 
 struct wait {
     const struct compute_request *request;
@@ -212,10 +213,25 @@ static int conclude(struct wait *w, struct error *reterr)
     return 0;
 }
 
+/* The backlog is full of runs that were given up: wait a little for an executor to clear it. */
+static bool wait_for_backlog(struct wait *w, struct error *reterr)
+{
+    struct pollfd peer = {.fd = w->request->peer_fd, .events = POLLRDHUP};
+    if (clock_us() >= w->queue_deadline_us) {
+        (void)set_overloaded(w, reterr, "No executor became free in time");
+        return false;
+    }
+    if (poll(&peer, 1, BACKLOG_WAIT_MS) > 0) {
+        (void)error_set(reterr, ERR_STOPPED, "The client closed its connection.");
+        return false;
+    }
+    return true;
+}
+
 /* Send the order, again to another executor when one dies before it starts it. */
 static int send_and_wait(struct wait *w, struct arena *a, size_t body_size, struct error *reterr)
 {
-    for (int attempt = 1;; attempt++) {
+    for (int attempt = 1;;) {
         uint64_t run = gang_new_run(w->gang);
         call_init(&w->call, a, w->request->task, run);
         gang_place_enter(w->place, PLACE_WAITING, run, -1);
@@ -225,8 +241,12 @@ static int send_and_wait(struct wait *w, struct arena *a, size_t body_size, stru
                 return conclude(w, reterr);
             (void)error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
         }
-        if (attempt == START_ATTEMPTS || w->watch_fired)
+        if (reterr->code == ERR_OVERLOADED) {
+            if (!wait_for_backlog(w, reterr))
+                return -1;
+        } else if (attempt++ == START_ATTEMPTS || w->watch_fired) {
             return -1;
+        }
         call_release(&w->call);
     }
 }
@@ -246,8 +266,8 @@ static void fill_outcome(const struct wait *w, int64_t ended_us, struct compute_
 
 static bool has_left(int peer_fd)
 {
-    struct pollfd p = {.fd = peer_fd, .events = POLLRDHUP};
-    return peer_fd >= 0 && poll(&p, 1, 0) > 0;
+    struct pollfd peer = {.fd = peer_fd, .events = POLLRDHUP};
+    return peer_fd >= 0 && poll(&peer, 1, 0) > 0;
 }
 
 static int encode_order(const struct compute_request *r, struct error *reterr)

@@ -23,6 +23,8 @@
 
 #define GANG_MAGIC 0x47414e47u
 #define EXIT_RING 256
+#define BACKLOG \
+    1024 /* every place, and as many again that were given up while all executors were busy */
 
 /* How an executor ended: pid in the upper half, wait status in the lower. 0: empty. */
 struct exit_entry {
@@ -148,8 +150,8 @@ int gang_create(const struct gang_shape *shape, struct gang **ret_gang, struct e
         goto fail;
     fill_in(g, shape);
     for (int c = 0; c < TASK_CLASS_COUNT; c++) {
-        /* Every place may be connected at once; a connect() never waits. */
-        if (shape->slots[c] > 0 && listen_privately(g, c, class_places(shape, c) + 1, reterr) != 0)
+        if (shape->slots[c] > 0 &&
+            listen_privately(g, c, class_places(shape, c) + BACKLOG, reterr) != 0)
             goto fail;
     }
     *ret_gang = g;
@@ -326,16 +328,33 @@ void gang_place_enter(struct gang_place *p, enum place_state state, uint64_t run
     atomic_store(&p->state, (int32_t)state);
 }
 
+/* Of the runs that ended lately, or of those under way if these are longer already. */
+static int64_t mean_run_us(const struct gang *g, enum task_class class)
+{
+    int64_t sum_us = 0, now_us = clock_us();
+    int count, running = 0;
+    const struct gang_place *p = first_place(g, class, &count);
+    for (int i = 0; i < count; i++) {
+        if (atomic_load(&p[i].owner) == 0 || atomic_load(&p[i].state) == PLACE_WAITING)
+            continue;
+        sum_us += now_us - atomic_load(&p[i].since_us);
+        running++;
+    }
+    int64_t ended_us = atomic_load_explicit(&g->header->mean_run_us[class], memory_order_relaxed);
+    int64_t running_us = running > 0 ? sum_us / running : 0;
+    return ended_us > running_us ? ended_us : running_us;
+}
+
 int gang_retry_after(const struct gang *g, enum task_class class)
 {
     int taken, busy;
     gang_load(g, class, &taken, &busy);
     int slots = g->header->shape.slots[class];
-    int64_t mean_us = atomic_load_explicit(&g->header->mean_run_us[class], memory_order_relaxed);
     if (slots < 1)
         return 1;
     /* Who comes back waits for those before it, each slot taking one after the other. */
-    int64_t wait_s = (mean_us * (taken - slots + 1) / slots + 999999) / 1000000;
+    int64_t wait_us = mean_run_us(g, class) * (taken - slots + 1) / slots;
+    int64_t wait_s = (wait_us + 999999) / 1000000;
     return wait_s < 1 ? 1 : wait_s > 60 ? 60 : (int)wait_s;
 }
 

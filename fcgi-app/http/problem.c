@@ -54,7 +54,7 @@ static const struct problem table[] = {
      "The server failed. Its log has the cause, under the request_id of the answer."},
     {ERR_OVERLOADED, 503, "Overloaded",
      "Every place to wait for a free slot is taken, or none became free in time. The Retry-After header field says "
-     "when to try again; a job (Prefer: respond-async) waits as long as it takes."},
+     "when to try again."},
     {ERR_UNAVAILABLE, 503, "Unavailable",
      "A part of the server that this needs is away for the moment. Try again later."},
     {ERR_TIMED_OUT, 504, "Timed out",

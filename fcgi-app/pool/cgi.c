@@ -55,31 +55,51 @@ static int start_executor(struct cgi *c, const struct config *cfg, enum task_cla
 }
 
 /* Only the class of the task that is asked for needs an executor; a GET needs none. */
-static int class_of_request(const struct cgi *c, struct http_stream *stream,
-                            enum task_class *ret_class)
+static const struct task_desc *requested_task(const struct cgi *c, struct http_stream *stream)
 {
+    static const char *const variables[] = {"PATH_INFO", "DOCUMENT_URI", "SCRIPT_NAME"};
     const char *method = stream->param(stream, "REQUEST_METHOD");
-    const char *path = stream->param(stream, "PATH_INFO");
-    const char *name = path ? strrchr(path, '/') : NULL;
-    const struct task_desc *task = name ? catalog_find(c->api.catalog, name + 1) : NULL;
-    if (!task || !method || strcmp(method, "POST") != 0)
-        return -1;
-    *ret_class = task->class;
-    return 0;
+    if (!method || strcmp(method, "POST") != 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
+        const char *path = stream->param(stream, variables[i]);
+        const char *name = path ? strrchr(path, '/') : NULL;
+        if (name)
+            return catalog_find(c->api.catalog, name + 1);
+    }
+    return NULL;
 }
 
 static int open_gang(struct cgi *c, const struct config *cfg, struct http_stream *stream,
                      struct error *reterr)
 {
-    enum task_class class;
     struct gang_shape shape = {.queue_length = 0};
-    if (class_of_request(c, stream, &class) != 0)
+    const struct task_desc *task = requested_task(c, stream);
+    if (!task)
         return 0;
-    shape.slots[class] = 1;
+    shape.slots[task->class] = 1;
     if (gang_create(&shape, &c->gang, reterr) != 0)
         return -1;
     c->api.gang = c->gang;
-    return start_executor(c, cfg, class, reterr);
+    return start_executor(c, cfg, task->class, reterr);
+}
+
+/* The web server wants an answer from us in any case. */
+static int answer_failure(const struct config *cfg, struct http_stream *stream, struct error *error)
+{
+    struct arena *a = arena_new();
+    struct http_limits limits = {cfg->http_max_params, (size_t)cfg->http_max_params_bytes};
+    struct http_response res;
+    struct http_request *req;
+    struct error ignored;
+    log_write(LOG_ERROR, "cgi cannot start", LOG_ERR(*error));
+    (void)error_internal(error, "cgi cannot start");
+    http_response_init(&res, a);
+    (void)http_request_read(stream, &limits, a, &req, &ignored);
+    http_response_problem(&res, req, error, NULL);
+    (void)http_response_send(&res, req);
+    arena_free(a);
+    return 1;
 }
 
 int cgi_main(const struct config *cfg)
@@ -88,11 +108,8 @@ int cgi_main(const struct config *cfg)
     struct error error;
     struct http_stream *stream = http_stream_cgi();
     (void)signal(SIGPIPE, SIG_IGN);
-    if (api_open(cfg, NULL, &c.api, &error) != 0 || open_gang(&c, cfg, stream, &error) != 0) {
-        log_write(LOG_ERROR, "cgi cannot start", LOG_STR("detail", error.detail),
-                  LOG_STR("cause", error.cause));
-        return 1;
-    }
+    if (api_open(cfg, NULL, &c.api, &error) != 0 || open_gang(&c, cfg, stream, &error) != 0)
+        return answer_failure(cfg, stream, &error);
     struct arena *a = arena_new();
     int result = api_serve(&c.api, stream, a);
     arena_free(a);

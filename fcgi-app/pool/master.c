@@ -166,8 +166,7 @@ static void reload(struct master *m)
     struct arena *a = arena_new();
     struct config *cfg;
     if (config_load(a, m->config_path, &cfg, &why) != 0 || start_generation(m, a, cfg, &why) != 0) {
-        log_write(LOG_ERROR, "reload failed, the pool runs on as it was",
-                  LOG_STR("detail", why.detail), LOG_STR("cause", why.cause));
+        log_write(LOG_ERROR, "reload failed, the pool runs on as it was", LOG_ERR(why));
         arena_free(a);
         return;
     }
@@ -317,8 +316,7 @@ int master_main(enum pool_kind kind, struct arena *a, struct config *cfg)
     m.started_us = clock_us();
     m.status_fd = -1;
     if (open_master(&m, a, cfg, &error) != 0) {
-        log_write(LOG_ERROR, "pool cannot start", LOG_STR("pool", pool_name(kind)),
-                  LOG_STR("detail", error.detail), LOG_STR("cause", error.cause));
+        log_write(LOG_ERROR, "pool cannot start", LOG_STR("pool", pool_name(kind)), LOG_ERR(error));
         if (m.status_fd >= 0)
             (void)unlink(m.status_path);
         return 1;

@@ -190,8 +190,9 @@ static int connect_status(const struct config *cfg, enum pool_kind kind, int *re
     if (fd < 0)
         return error_errno(reterr, "status: socket");
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        (void)error_set(reterr, ERR_UNAVAILABLE, "Pool %s does not run (%s: %s).", pool_name(kind),
-                        address.sun_path, strerror(errno));
+        (void)error_set(reterr, ERR_UNAVAILABLE, "Pool %s %s (%s: %s).", pool_name(kind),
+                        errno == EACCES ? "cannot be asked" : "does not run", address.sun_path,
+                        strerror(errno));
         (void)close(fd);
         return -1;
     }

@@ -62,12 +62,12 @@ static void print_processes(const cJSON *pool, const char *kind, const char *cou
         idle += is_idle;
         if (is_idle && strcmp(kind, "workers") == 0)
             continue;
-        (void)printf("  %-9s %7g  %-8s %8.1f s old  %8g %-8s  %s %s", kind,
-                     number_of(process, "pid"), *run ? run : state, number_of(process, "age_s"),
-                     number_of(process, count_name), count_name, text_of(process, "task"),
-                     text_of(process, "request_id"));
+        (void)printf("  %-9s %7g  %-8s %8.1f s old  %8g %s", kind, number_of(process, "pid"),
+                     *run ? run : state, number_of(process, "age_s"),
+                     number_of(process, count_name), count_name);
         if (*run)
-            (void)printf(" for %.1f s", number_of(process, "run_s"));
+            (void)printf("  %s %s for %.1f s", text_of(process, "task"),
+                         text_of(process, "request_id"), number_of(process, "run_s"));
         (void)puts("");
     }
     (void)printf("  %s idle: %d\n", kind, idle);
@@ -87,7 +87,8 @@ static void print_pool(const cJSON *pool)
         (void)printf("  backlog %g of %g\n", number_of(backlog, "queued"),
                      number_of(backlog, "limit"));
     print_classes(pool);
-    print_processes(pool, "executors", "runs");
+    if (cJSON_GetArraySize(json_member(pool, "executors")) > 0)
+        print_processes(pool, "executors", "runs");
     print_processes(pool, "workers", "requests");
     print_exits(pool);
 }

@@ -176,8 +176,7 @@ int worker_main(enum pool_kind kind, int index, const struct config *cfg)
     struct error error;
     w.config = cfg;
     if (open_worker(&w, kind, index, &error) != 0) {
-        log_write(LOG_ERROR, "worker cannot start", LOG_STR("detail", error.detail),
-                  LOG_STR("cause", error.cause));
+        log_write(LOG_ERROR, "worker cannot start", LOG_ERR(error));
         return 1;
     }
     worker_enter(w.record, WORKER_IDLE);

@@ -328,23 +328,22 @@ def test_another_method_is_refused_with_those_allowed(stack, method, path):
     assert ALLOWED[path] in problem["detail"]
 
 
-NOWHERE = ["/nowhere", "/v1", "/v1/", "/v1/tasks/", "/V1/tasks", f"{SUM}/", f"{SUM}/x", "/livez/", "/v1//tasks", "/v1/tasks/é"]
+NOWHERE = ["/nowhere", "/v1", "/v1/", "/v1/tasks/", "/V1/tasks", f"{SUM}/", f"{SUM}/x", "/livez/", "/v1/tasks/é"]
 
 
 @pytest.mark.parametrize("path", NOWHERE)
 def test_an_unknown_address_is_not_found(stack, path):
-    if path == "/v1//tasks":  # nginx takes two slashes for one
-        assert stack.get(path).status_code == 200
-    else:
-        problem_of(stack.get(path), "not-found", 404)
+    problem_of(stack.get(path), "not-found", 404)
 
 
-@pytest.mark.parametrize("name", ["no.such.task", "demo", "demo.sum_squares2", "DEMO.SUM_SQUARES", "..", "%2e%2e", "a%2Fb", "x" * 3000])
-def test_an_unknown_task_is_not_found_before_its_body_is_looked_at(stack, name):
-    for data in (b"{", b"\0" * 100000):
+UNKNOWN = ["no.such.task", "demo", "demo.sum_squares2", "DEMO.SUM_SQUARES", "*", "x" * 3000]
+
+
+@pytest.mark.parametrize("name", UNKNOWN, ids=lambda name: name[:20])
+def test_an_unknown_task_is_not_found_whatever_its_body(stack, name):
+    for data in (b"", b"{", b"\0" * 100000):
         answer = post_json(stack, data, path=f"/v1/tasks/{name}")
-        assert answer.status_code in (404, 405)
-        assert answer.json()["status"] == answer.status_code
+        problem_of(answer, "not-found", 404)
 
 
 def test_livez_says_ok(stack):

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The waiting side: whatever ends the wait, the place is free and the executor is free or dead. The
+ * executors are forks of the test, each with the manners that its case needs.
+ */
+#include "exec/compute.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "descriptors.h"
+#include "exec/wire.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define QUEUE_LENGTH 2
+#define LONG_SECONDS 600 /* nobody waits that long */
+#define FOR_EVER 3600
+
+static const struct task_desc task = {.name = "demo.x",
+                                      .module = "demo",
+                                      .seconds = LONG_SECONDS,
+                                      .memory_bytes = (size_t)1 << 40,
+                                      .output_bytes = 1000};
+
+struct context {
+    struct gang *gang;
+    struct arena *arena;
+    struct payload body;
+    struct compute_request request;
+    struct compute_outcome outcome;
+    struct error error;
+    int client[2]; /* the request's connection: ours, and the client's end */
+    pid_t executor;
+};
+
+static int setup(void **state)
+{
+    static struct context c;
+    struct gang_shape shape = {.slots = {[TASK_CPU] = 1}, .queue_length = QUEUE_LENGTH};
+    c = (struct context){.body = PAYLOAD_INIT, .arena = arena_new()};
+    if (gang_create(&shape, &c.gang, &c.error) != 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, c.client) != 0)
+        return -1;
+    c.request = (struct compute_request){.task = &task,
+                                         .body = &c.body,
+                                         .params = "{}",
+                                         .params_size = 2,
+                                         .seconds = LONG_SECONDS,
+                                         .seconds_limit = "seconds",
+                                         .request_id = "id",
+                                         .arrived_us = clock_us(),
+                                         .queue_seconds = LONG_SECONDS,
+                                         .grace_seconds = 0.05,
+                                         .peer_fd = c.client[0],
+                                         .watch = {.fd = -1}};
+    *state = &c;
+    return 0;
+}
+
+/* An executor that the test has not buried is killed. */
+static int teardown(void **state)
+{
+    struct context *c = *state;
+    if (c->executor > 0) {
+        (void)kill(c->executor, SIGKILL);
+        (void)waitpid(c->executor, NULL, 0);
+    }
+    payload_release(&c->body);
+    gang_close(c->gang);
+    arena_free(c->arena);
+    (void)close(c->client[0]);
+    (void)close(c->client[1]);
+    return 0;
+}
+
+typedef void (*manners)(const struct gang *g, int fd, const struct wire_message *m);
+
+/* As executors do: false when nobody waits for it. */
+static bool send_plain(int fd, enum wire_kind kind, uint64_t run)
+{
+    struct payload p = PAYLOAD_INIT;
+    struct error err;
+    struct wire_writer w = {.payload = &p, .error = &err};
+    if (kind == WIRE_RESULT)
+        wire_put_u64(&w, 5);
+    bool is_sent = wire_send(fd, kind, run, &p, 0, kind == WIRE_STARTED, &err) == 0;
+    payload_release(&p);
+    return is_sent;
+}
+
+static void serve_politely(const struct gang *g, int fd, const struct wire_message *m)
+{
+    if (!send_plain(fd, WIRE_STARTED, m->run))
+        return;
+    atomic_fetch_add(&gang_control(g, 0)->runs, 1);
+    (void)send_plain(fd, WIRE_RESULT, m->run);
+}
+
+static void start_and_stop_when_told(const struct gang *g, int fd, const struct wire_message *m)
+{
+    (void)send_plain(fd, WIRE_STARTED, m->run);
+    while (atomic_load(&gang_control(g, 0)->stop_run) != m->run)
+        (void)usleep(1000);
+    (void)send_plain(fd, WIRE_RESULT, m->run); /* whatever it says now, nobody hears it */
+}
+
+static void start_and_hang(const struct gang *g, int fd, const struct wire_message *m)
+{
+    (void)g;
+    (void)send_plain(fd, WIRE_STARTED, m->run);
+    (void)sleep(FOR_EVER);
+}
+
+static void start_and_talk_nonsense(const struct gang *g, int fd, const struct wire_message *m)
+{
+    (void)g;
+    (void)send_plain(fd, WIRE_STARTED, m->run);
+    (void)send(fd, "nonsense", 8, MSG_NOSIGNAL);
+    (void)sleep(FOR_EVER);
+}
+
+static void start_and_crash(const struct gang *g, int fd, const struct wire_message *m)
+{
+    (void)g;
+    (void)send_plain(fd, WIRE_STARTED, m->run);
+    (void)raise(SIGKILL);
+}
+
+/* Hangs up on the first two. */
+static void be_moody(const struct gang *g, int fd, const struct wire_message *m)
+{
+    static int met;
+    if (++met > 2)
+        serve_politely(g, fd, m);
+}
+
+static void serve(const struct gang *g, manners how)
+{
+    for (;;) {
+        struct wire_message m;
+        struct error err;
+        int fd = accept4(gang_listen_fd(g, TASK_CPU), NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0 || wire_receive(fd, SIZE_MAX, &m, &err) != 1)
+            _exit(1);
+        how(g, fd, &m);
+        payload_release(&m.payload);
+        (void)close(fd);
+    }
+}
+
+static void start_executor(struct context *c, manners how)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        serve(c->gang, how);
+    c->executor = pid;
+    gang_executor_started(c->gang, 0, pid);
+}
+
+/* Compute; the place has to be free afterwards, and no descriptor left. */
+static int compute(struct context *c)
+{
+    int taken_before, taken, busy, descriptors = count_descriptors();
+    gang_load(c->gang, TASK_CPU, &taken_before, &busy);
+    payload_release(&c->body);
+    c->request.arrived_us = clock_us();
+    int result = compute_run(c->gang, c->arena, &c->request, &c->outcome, &c->error);
+    gang_load(c->gang, TASK_CPU, &taken, &busy);
+    assert_int_equal(taken, taken_before);
+    arena_reset(c->arena);
+    assert_int_equal(count_descriptors() - (c->body.fd >= 0), descriptors);
+    return result;
+}
+
+static void assert_ends_with(struct context *c, enum err_code code)
+{
+    assert_int_equal(compute(c), -1);
+    if (c->error.code != code)
+        fail_msg("%s: %s (%s)", error_name(c->error.code), c->error.detail, c->error.cause);
+}
+
+static double waited_seconds(const struct context *c)
+{
+    return (double)(clock_us() - c->request.arrived_us) / 1e6;
+}
+
+static bool is_running(pid_t pid)
+{
+    return waitpid(pid, NULL, WNOHANG) == 0;
+}
+
+static void test_a_run_is_computed(void **state)
+{
+    struct context *c = *state;
+    start_executor(c, serve_politely);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(compute(c), 0);
+        assert_true(c->outcome.was_started);
+        assert_int_equal(c->outcome.cpu_us, 5);
+    }
+}
+
+static void test_without_a_place_the_answer_comes_at_once(void **state)
+{
+    struct context *c = *state;
+    for (int i = 0; i < 1 + QUEUE_LENGTH; i++)
+        assert_non_null(gang_place_take(c->gang, TASK_CPU, "demo.x", "other"));
+    assert_ends_with(c, ERR_OVERLOADED);
+    assert_true(waited_seconds(c) < LONG_SECONDS / 10.0);
+    assert_true(c->outcome.retry_after_s >= 1);
+    assert_false(c->outcome.was_started);
+    assert_non_null(strstr(c->error.detail, "queue_length = 2"));
+}
+
+static void test_who_waited_queue_seconds_is_told_so(void **state)
+{
+    struct context *c = *state;
+    c->request.queue_seconds = 0.2;
+    assert_ends_with(c, ERR_OVERLOADED);
+    assert_true(waited_seconds(c) >= 0.2);
+    assert_true(c->outcome.retry_after_s >= 1);
+}
+
+static void test_a_client_that_left_before_is_not_computed_for(void **state)
+{
+    struct context *c = *state;
+    start_executor(c, serve_politely);
+    (void)shutdown(c->client[1], SHUT_RDWR);
+    assert_ends_with(c, ERR_STOPPED);
+    assert_false(c->outcome.was_started);
+}
+
+/* The client leaves as soon as the request stands in its place. */
+static pid_t start_leaver(const struct context *c, enum place_state when)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    const struct gang_place *p = gang_place(c->gang, 0);
+    while (atomic_load(&p->run) == 0 || atomic_load(&p->state) != (int)when)
+        (void)usleep(1000);
+    (void)shutdown(c->client[1], SHUT_RDWR);
+    _exit(0);
+}
+
+static void renew_client(struct context *c)
+{
+    (void)close(c->client[0]);
+    (void)close(c->client[1]);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, c->client), 0);
+    c->request.peer_fd = c->client[0];
+}
+
+static void test_a_client_that_leaves_while_waiting_frees_its_place_at_once(void **state)
+{
+    struct context *c = *state;
+    pid_t leaver = start_leaver(c, PLACE_WAITING);
+    assert_ends_with(c, ERR_STOPPED);
+    assert_true(waited_seconds(c) < LONG_SECONDS / 10.0);
+    assert_int_equal(waitpid(leaver, NULL, 0), leaver);
+}
+
+/* Many more than there are places: what they leave behind must not stand in anybody's way. */
+static void test_however_many_came_and_left_the_next_one_waits_its_time(void **state)
+{
+    struct context *c = *state;
+    for (int i = 0; i < 20 * (1 + QUEUE_LENGTH); i++) {
+        pid_t leaver = start_leaver(c, PLACE_WAITING);
+        assert_ends_with(c, ERR_STOPPED);
+        assert_int_equal(waitpid(leaver, NULL, 0), leaver);
+        renew_client(c);
+    }
+    c->request.queue_seconds = 0.2;
+    assert_ends_with(c, ERR_OVERLOADED);
+    c->request.queue_seconds = LONG_SECONDS;
+    start_executor(c, serve_politely);
+    assert_int_equal(compute(c), 0);
+}
+
+static void test_a_run_given_up_while_waiting_is_never_begun(void **state)
+{
+    struct context *c = *state;
+    c->request.queue_seconds = 0.05;
+    for (int i = 0; i < 3; i++)
+        assert_ends_with(c, ERR_OVERLOADED);
+    c->request.queue_seconds = LONG_SECONDS;
+    start_executor(c, serve_politely);
+    assert_int_equal(compute(c), 0);
+    assert_true(gang_control(c->gang, 0)->runs == 1);
+}
+
+static void test_an_executor_that_dies_before_the_start_costs_nothing(void **state)
+{
+    struct context *c = *state;
+    start_executor(c, be_moody);
+    assert_int_equal(compute(c), 0);
+    assert_true(c->outcome.was_started);
+}
+
+static void test_a_deadline_stops_a_run_that_listens_and_keeps_its_executor(void **state)
+{
+    struct context *c = *state;
+    c->request.grace_seconds = LONG_SECONDS;
+    c->request.seconds = 0.1;
+    start_executor(c, start_and_stop_when_told);
+    assert_ends_with(c, ERR_TIMED_OUT);
+    assert_true(waited_seconds(c) >= 0.1);
+    assert_non_null(strstr(c->error.detail, "seconds = 0.1"));
+    assert_true(is_running(c->executor));
+}
+
+static void assert_killed(struct context *c)
+{
+    int status;
+    assert_int_equal(waitpid(c->executor, &status, 0), c->executor);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    c->executor = 0;
+}
+
+static void test_a_deadline_kills_a_run_that_does_not_listen(void **state)
+{
+    struct context *c = *state;
+    c->request.seconds = 0.1;
+    start_executor(c, start_and_hang);
+    assert_ends_with(c, ERR_TIMED_OUT);
+    assert_killed(c);
+}
+
+static void test_a_client_that_leaves_stops_its_run(void **state)
+{
+    static const struct {
+        manners how;
+        bool is_killed;
+    } cases[] = {{start_and_hang, true}, {start_and_stop_when_told, false}};
+    struct context *c = *state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        c->request.grace_seconds = cases[i].is_killed ? 0.05 : LONG_SECONDS;
+        start_executor(c, cases[i].how);
+        pid_t leaver = start_leaver(c, PLACE_RUNNING);
+        assert_ends_with(c, ERR_STOPPED);
+        assert_int_equal(waitpid(leaver, NULL, 0), leaver);
+        if (cases[i].is_killed)
+            assert_killed(c);
+        else
+            assert_true(is_running(c->executor));
+        renew_client(c);
+    }
+}
+
+static void test_memory_over_the_limit_is_a_crash_that_names_it(void **state)
+{
+    struct context *c = *state;
+    struct task_desc small = task;
+    small.memory_bytes = 1024 * 1024 - 1; /* less than any process has */
+    c->request.task = &small;
+    start_executor(c, start_and_hang);
+    assert_ends_with(c, ERR_EXECUTOR_CRASHED);
+    assert_non_null(strstr(c->error.detail, "memory_mb"));
+    assert_killed(c);
+}
+
+static void test_an_executor_that_talks_nonsense_is_killed(void **state)
+{
+    struct context *c = *state;
+    start_executor(c, start_and_talk_nonsense);
+    assert_ends_with(c, ERR_INTERNAL);
+    assert_killed(c);
+}
+
+/* The master's part: reap, and note. */
+static pid_t start_noting_master(struct context *c)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    pid_t executor = fork();
+    if (executor == 0)
+        serve(c->gang, start_and_crash);
+    gang_executor_started(c->gang, 0, executor);
+    int status;
+    (void)waitpid(executor, &status, 0);
+    gang_executor_ended(c->gang, 0, status);
+    _exit(0);
+}
+
+static void test_a_crash_is_told_with_its_signals_name(void **state)
+{
+    struct context *c = *state;
+    pid_t master = start_noting_master(c);
+    assert_ends_with(c, ERR_EXECUTOR_CRASHED);
+    assert_non_null(strstr(c->error.detail, "SIGKILL"));
+    assert_int_equal(waitpid(master, NULL, 0), master);
+}
+
+static void note(void *context)
+{
+    ++*(int *)context;
+}
+
+static void test_another_descriptor_is_watched_and_told_once(void **state)
+{
+    struct context *c = *state;
+    int lifeline[2], fired = 0;
+    assert_int_equal(pipe2(lifeline, O_CLOEXEC), 0);
+    c->request.watch = (struct compute_watch){lifeline[0], note, &fired};
+    c->request.queue_seconds = 0.2;
+    (void)close(lifeline[1]);
+    assert_ends_with(c, ERR_OVERLOADED); /* the wait goes on */
+    assert_int_equal(fired, 1);
+    (void)close(lifeline[0]);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_run_is_computed),
+        TEST(test_without_a_place_the_answer_comes_at_once),
+        TEST(test_who_waited_queue_seconds_is_told_so),
+        TEST(test_a_client_that_left_before_is_not_computed_for),
+        TEST(test_a_client_that_leaves_while_waiting_frees_its_place_at_once),
+        TEST(test_however_many_came_and_left_the_next_one_waits_its_time),
+        TEST(test_a_run_given_up_while_waiting_is_never_begun),
+        TEST(test_an_executor_that_dies_before_the_start_costs_nothing),
+        TEST(test_a_deadline_stops_a_run_that_listens_and_keeps_its_executor),
+        TEST(test_a_deadline_kills_a_run_that_does_not_listen),
+        TEST(test_a_client_that_leaves_stops_its_run),
+        TEST(test_memory_over_the_limit_is_a_crash_that_names_it),
+        TEST(test_an_executor_that_talks_nonsense_is_killed),
+        TEST(test_a_crash_is_told_with_its_signals_name),
+        TEST(test_another_descriptor_is_watched_and_told_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -105,6 +106,9 @@ static void tie_to_parent(const struct executor *e)
         fcntl(fd, F_SETSIG, SIGKILL) != 0 || fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK) != 0 ||
         getppid() != e->parent)
         _exit(71);
+    /* An end that came before F_SETFL sent no signal. */
+    if (poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) != 0)
+        (void)raise(SIGKILL);
     (void)setpgid(0, 0); /* a terminal's ^C is for the master to handle */
 }
 

@@ -56,11 +56,11 @@ def start_cgi(tmp_path):
     started = []
 
     def start(method, path, body=b"", media_type=None, **variables):
-        own = {"REQUEST_METHOD": method, "PATH_INFO": path, **variables}
+        own = {"REQUEST_METHOD": method, "PATH_INFO": path}
         if media_type is not None:
             own.update(CONTENT_TYPE=media_type, CONTENT_LENGTH=str(len(body)))
         process = subprocess.Popen(
-            [stack_module.BUILD / "gangsaw", "cgi"], env={**environment, **own}, start_new_session=True,
+            [stack_module.BUILD / "gangsaw", "cgi"], env={**environment, **own, **variables}, start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(tmp_path / "log", "ab"),
         )  # fmt: skip
         started.append(process)
@@ -158,6 +158,12 @@ def test_what_is_wrong_is_answered_as_a_problem(cgi, name):
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert (answer.json()["type"], answer.json()["status"]) == (f"/problems/{problem}", status)
     assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+
+
+def test_an_executor_that_is_not_needed_is_gone_however_early(cgi):
+    """The answer may be there before the executor has started."""
+    for _ in range(30):
+        assert cgi("POST", SUM, b"{", JSON).status == 400
 
 
 def test_a_body_shorter_than_its_length_is_refused(cgi):

@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import requests
@@ -97,6 +98,39 @@ def field_errors_of(answer):
     details = {each["pointer"]: each["detail"] for each in errors}
     assert len(details) == len(errors), f"two errors of one place: {errors}"
     return details
+
+
+def descendants(pid):
+    """Living children of a process, theirs, and so on."""
+    found = children(pid)
+    return found + [each for child in found for each in descendants(child)]
+
+
+class Later:
+    """What `function` returns, from a thread of its own: a request that goes on meanwhile."""
+
+    def __init__(self, function):
+        self._function = function
+        self._result = self._error = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            self._result = self._function()
+        except BaseException as error:  # for result() to raise where the test can see it
+            self._error = error
+
+    @property
+    def done(self):
+        return not self._thread.is_alive()
+
+    def result(self, seconds=60):
+        self._thread.join(seconds)
+        assert self.done, f"not answered within {seconds} s"
+        if self._error:
+            raise self._error
+        return self._result
 
 
 class Stack:
@@ -196,6 +230,16 @@ class Stack:
         assert len(lines) == 1, lines
         return json.loads(lines[0])
 
+    def settle(self):
+        """Wait until every worker and executor is idle: all that was asked is answered and logged."""
+
+        def busy():
+            pools = self.status()["pools"].values()
+            everyone = [each for pool in pools for each in pool["workers"] + pool["executors"]]
+            return [each for each in everyone if each["state"] != "idle"]
+
+        wait_until(lambda: not busy(), 60, "all idle")
+
     def sanitizer_reports(self):
         texts = [p.read_text(errors="replace") for p in sorted((self.var / "log").glob("*.log"))]
         return "\n".join(text[:20000] for text in texts if SANITIZER_REPORT.search(text))
@@ -209,6 +253,34 @@ class Stack:
 
     def post(self, path, **kwargs):
         return self.request("POST", path, **kwargs)
+
+    def later(self, path, **kwargs):
+        """A POST on a connection of its own, whose answer is waited for with result()."""
+        kwargs.setdefault("timeout", 120)
+        return Later(lambda: requests.post(self.url + path, **kwargs))
+
+    def leaver(self, path, parameters):
+        """A POST whose client leaves when the socket that this returns is closed."""
+        body = json.dumps(parameters).encode()
+        s = self.connect()
+        s.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+        )
+        return s
+
+    def pool(self):
+        """The status of the pool `compute`."""
+        return self.status()["pools"]["compute"]
+
+    def wait_for_load(self, busy, waiting=0, kind="cpu", seconds=20):
+        """Wait until so many runs of a class are computed, and so many wait."""
+
+        def load():
+            now = self.pool()["classes"][kind]
+            return (now["busy"], now["waiting"]) == (busy, waiting)
+
+        wait_until(load, seconds, f"{busy} busy and {waiting} waiting; it is {self.pool()['classes']}")
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)

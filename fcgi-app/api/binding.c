@@ -228,9 +228,11 @@ static int read_multipart_params(struct reader *r, const char *bytes, size_t siz
         return 0;
     }
     take_members(r, root);
-    for (const cJSON *input = root->child; input; input = input->next)
-        field_errors_add(r->errors, json_pointer_join(r->arena, "", input->string),
-                         "is an input: send it as a part of its own");
+    for (const cJSON *left = root->child; left; left = left->next) {
+        if (find_input(r->task, left->string))
+            field_errors_add(r->errors, json_pointer_join(r->arena, "", left->string),
+                             "is an input: send it as a part of its own");
+    }
     return 0;
 }
 

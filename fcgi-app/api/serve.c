@@ -76,10 +76,14 @@ int api_serve(struct api *api, struct http_stream *stream, struct arena *a)
     struct error error = {0};
     api->trace = (struct api_trace){0};
     http_response_init(&res, a);
-    if (http_request_read(stream, &limits, a, &req, &error) != 0)
+    int result = http_request_read(stream, &limits, a, &req, &error);
+    api->trace.queue_us = clock_us() - req->arrived_us; /* until now; a run adds its own wait */
+    if (result != 0)
         http_response_problem(&res, req, &error, NULL);
     else
         route_dispatch(api_routes, api, req, &res, &match, &error);
+    http_response_header(&res, "Server-Timing", "queue;dur=%.3f, run;dur=%.3f",
+                         (double)api->trace.queue_us / 1e3, (double)api->trace.run_us / 1e3);
     bool is_sent = false;
     if (error.code != ERR_STOPPED) {
         http_body_discard(req);

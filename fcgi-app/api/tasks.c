@@ -85,8 +85,6 @@ static int compute(struct api *api, const struct compute_request *run, struct ht
     api->trace.queue_us = ret_outcome->queue_us;
     api->trace.run_us = ret_outcome->run_us;
     api->trace.cpu_us = ret_outcome->cpu_us;
-    http_response_header(res, "Server-Timing", "queue;dur=%.3f, run;dur=%.3f",
-                         (double)ret_outcome->queue_us / 1e3, (double)ret_outcome->run_us / 1e3);
     if (ret_outcome->retry_after_s > 0)
         http_response_header(res, "Retry-After", "%d", ret_outcome->retry_after_s);
     return result;

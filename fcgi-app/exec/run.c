@@ -208,7 +208,8 @@ static void lower_limit(__rlimit_resource_t resource, size_t value)
 static void set_limits(const struct run *run)
 {
     double memory_mb = run_limit(run, "memory_mb");
-    lower_limit(RLIMIT_FSIZE, run->output_max + 65536); /* records come on top */
+    /* Of each memfd: it grows by doubling, and its record comes on top. */
+    lower_limit(RLIMIT_FSIZE, 2 * run->output_max + 65536);
     if (ADDRESS_SPACE_IS_LIMITED && memory_mb > 0)
         lower_limit(RLIMIT_AS, ADDRESS_SPACE_BASE + run->message->payload.size + run->output_max +
                                    2 * (size_t)(memory_mb * 1048576));

@@ -123,12 +123,10 @@ static bool has_control(const char *text)
 
 static int read_path(struct http_request *req, struct error *reterr)
 {
-    const char *info = param(req, "PATH_INFO");
-    const char *path = param(req, "DOCUMENT_URI");
-    if (*info)
-        path = arena_printf(req->arena, "%s%s", param(req, "SCRIPT_NAME"), info);
-    else if (!*path)
-        path = param(req, "SCRIPT_NAME");
+    static const char *const variables[] = {"PATH_INFO", "DOCUMENT_URI", "SCRIPT_NAME"};
+    const char *path = "";
+    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]) && !*path; i++)
+        path = param(req, variables[i]);
     if (path[0] != '/')
         return error_set(reterr, ERR_INVALID_REQUEST, "The path does not begin with '/'.");
     if (has_control(path))

@@ -244,11 +244,14 @@ static void plan_restart(const struct generation *g, struct child *c, int status
 {
     int64_t now_us = clock_us();
     bool did_work = now_us - c->started_us >= YOUNG_US;
-    if (c->kind == CHILD_EXECUTOR)
-        did_work = did_work || atomic_load(&gang_control(g->gang, c->index)->runs) > 0 ||
+    if (c->kind == CHILD_EXECUTOR) {
+        /* A run that it died of counts: an input that crashes must not slow everybody else down. */
+        const struct control *control = gang_control(g->gang, c->index);
+        did_work = did_work || atomic_load(&control->runs) > 0 || atomic_load(&control->run) != 0 ||
                    (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    else
+    } else {
         did_work = did_work || atomic_load(&g->board.workers[c->index].requests) > 0;
+    }
     if (did_work)
         c->delay_ms = 0;
     else

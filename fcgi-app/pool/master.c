@@ -157,8 +157,9 @@ static void reload(struct master *m)
 {
     if (m->is_stopping)
         return;
-    if (m->generations && m->generations->state == GENERATION_STARTING) {
-        m->wants_reload = true; /* when this one is there */
+    const struct generation *newest = m->generations;
+    if (newest && newest->state == GENERATION_STARTING && clock_us() < newest->deadline_us) {
+        m->wants_reload = true; /* when this one is there, or late */
         return;
     }
     m->wants_reload = false;
@@ -269,11 +270,13 @@ static void settle(struct master *m)
             generation_kill(newest);
         } else if (is_late) {
             log_write(LOG_ERROR, "the processes do not get ready; trying on");
+            if (m->wants_reload)
+                reload(m);
             newest->deadline_us = clock_us() + 10000000;
         }
-        if (m->wants_reload && newest->state == GENERATION_SERVING)
-            reload(m);
     }
+    if (m->wants_reload && m->generations->state == GENERATION_SERVING)
+        reload(m);
     for (struct generation **at = &m->generations; *at;) {
         struct generation *g = *at;
         if (generation_is_gone(g)) {

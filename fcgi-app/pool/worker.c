@@ -144,20 +144,21 @@ static void wait_and_serve(struct worker *w)
 {
     struct epoll_event events[3];
     int count = epoll_wait(w->epoll_fd, events, 3, -1);
-    bool is_connection = false;
+    bool is_connection = false, is_ending = false;
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd == LISTEN_FD)
             is_connection = true;
         else
-            drain(w);
+            is_ending = true;
     }
-    if (!is_connection || w->is_draining)
-        return;
-    int fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC);
+    /* Nobody else was woken for this connection: take it, even with an end in the same moment. */
+    int fd = is_connection ? accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC) : -1;
+    bool is_short = is_connection && fd < 0 &&
+                    (errno == EMFILE || errno == ENFILE || errno == ENOMEM);
+    if (is_ending || is_short) /* a fresh process does better */
+        drain(w);
     if (fd >= 0)
         serve(w, fd);
-    else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-        drain(w); /* a fresh process does better */
 }
 
 static void close_worker(struct worker *w)

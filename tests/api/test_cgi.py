@@ -38,13 +38,14 @@ def start_cgi(tmp_path):
     for path in stack_module.ROOT.glob("fcgi-app/tasks/*/*.json"):
         shutil.copy(path, tmp_path / "tasks")
     (tmp_path / "empty.conf").write_text("")
-    (tmp_path / "log").write_text("")
+    log = (tmp_path / "log").open("w+b")
     environment = {
         "PATH": os.environ["PATH"],
         "GANGSAW_CONFIG": str(tmp_path / "empty.conf"),
         "GANGSAW_SERVER_TASKS_DIR": str(tmp_path / "tasks"),
         "GANGSAW_SERVER_MODULES_DIR": str(stack_module.BUILD / "modules" / ".libs"),
         "GANGSAW_SERVER_LIBEXEC_DIR": str(stack_module.BUILD),
+        "GANGSAW_SERVER_USER": "nobody",
         "GATEWAY_INTERFACE": "CGI/1.1",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "SERVER_NAME": "localhost",
@@ -61,7 +62,7 @@ def start_cgi(tmp_path):
             own.update(CONTENT_TYPE=media_type, CONTENT_LENGTH=str(len(body)))
         process = subprocess.Popen(
             [stack_module.BUILD / "gangsaw", "cgi"], env={**environment, **own, **variables}, start_new_session=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(tmp_path / "log", "ab"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
         )  # fmt: skip
         started.append(process)
         return process
@@ -69,10 +70,11 @@ def start_cgi(tmp_path):
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
     wait_until(lambda: not any(of_session(process.pid) for process in started))
-    log = (tmp_path / "log").read_text(errors="replace")
-    assert not stack_module.SANITIZER_REPORT.search(log), log
+    log.close()
+    text = (tmp_path / "log").read_text(errors="replace")
+    assert not stack_module.SANITIZER_REPORT.search(text), text
 
 
 @pytest.fixture

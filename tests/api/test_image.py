@@ -262,11 +262,13 @@ BAD = {
 @pytest.fixture
 def unharmed(stack):
     """A function that checks what a bad input left behind: one line of the log, and every process."""
+    stack.settle()
     compute = stack.status()["pools"]["compute"]
     pids = {kind: sorted(each["pid"] for each in compute[kind]) for kind in ("workers", "executors")}
     lines = len(stack.log("compute"))
 
     def check(answer):
+        stack.settle()
         line = stack.log_line("compute", answer)
         assert (line["level"], line["status"], line["problem"]) == ("info", 422, "invalid-input")
         assert stack.log("compute")[lines:] == [each for each in stack.log("compute") if line["request_id"] in each]
@@ -294,11 +296,12 @@ def test_a_picture_that_claims_too_many_pixels_is_told_the_limit(stack):
 
 def test_a_jpeg_cut_short_is_refused_wherever_it_was_cut(stack):
     jpeg = jpeg_of(stack, pictures.png(120, 120, pictures.gradient))
+    stack.settle()
     lines = len(stack.log("compute"))
     answers = [transform(stack, jpeg[: len(jpeg) * part // 10], "image/jpeg") for part in range(1, 10)]
     for answer in answers:
         problem_of(answer, "invalid-input", 422)
-        stack.log_line("compute", answer)
+    stack.settle()
     assert len(stack.log("compute")) == lines + len(answers)
 
 

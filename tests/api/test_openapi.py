@@ -85,6 +85,7 @@ def odd_document(tmp_path_factory):
     env.update(
         GANGSAW_CONFIG=str(folder / "gangsaw.conf"),
         GANGSAW_SERVER_TASKS_DIR=str(folder),
+        GANGSAW_SERVER_USER="nobody",
         REQUEST_METHOD="GET",
         PATH_INFO="/openapi.json",
         REQUEST_URI="/openapi.json",

@@ -150,12 +150,12 @@ static void test_bad_requests_are_refused(void **state)
                      INT64_C(9007199254740992));
 }
 
-static void test_paths_of_plain_cgi_are_put_together(void **state)
+static void test_paths_of_plain_cgi_begin_behind_the_script(void **state)
 {
     static const struct {
         const char *script, *info, *path;
     } cases[] = {
-        {"SCRIPT_NAME=/v1", "PATH_INFO=/tasks/x", "/v1/tasks/x"},
+        {"SCRIPT_NAME=/cgi-bin/gangsaw", "PATH_INFO=/v1/tasks/x", "/v1/tasks/x"},
         {"SCRIPT_NAME=", "PATH_INFO=/livez", "/livez"},
         {"SCRIPT_NAME=/ignored", "PATH_INFO=", "/v1/tasks"},
     };
@@ -405,7 +405,7 @@ int main(void)
         cmocka_unit_test(test_what_is_absent_is_empty),
         cmocka_unit_test(test_methods_are_told_apart),
         cmocka_unit_test(test_bad_requests_are_refused),
-        cmocka_unit_test(test_paths_of_plain_cgi_are_put_together),
+        cmocka_unit_test(test_paths_of_plain_cgi_begin_behind_the_script),
         cmocka_unit_test(test_variables_have_limits),
         cmocka_unit_test(test_request_ids_of_others_are_not_trusted),
         cmocka_unit_test(test_arrival_is_when_nginx_saw_it),

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the fault tests share: a server with the misbehaving module, and what its pool is made of."""
+
+import pytest
+import stack as stack_module
+
+# Runs that nobody stops must outlast every test: it is not their own limit that ends them.
+LONG_LIMITS = "[task faults.hang]\nseconds = 600\n[task faults.cooperative]\nseconds = 600\n"
+
+
+@pytest.fixture(scope="module")
+def faults():
+    """Two slots, for tests that leave the pool whole."""
+    with stack_module.Stack(
+        faults=True,
+        config=LONG_LIMITS,
+        compute_slots=2,
+        compute_net_slots=1,
+        compute_queue_length=8,
+        compute_queue_seconds=60,
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def start_faults(start_stack):
+    """A function that starts a server of this test's own: start_faults(compute_slots=1)."""
+
+    def start(config="", **options):
+        options.setdefault("compute_queue_seconds", 60)
+        options.setdefault("compute_net_slots", 1)
+        return start_stack(faults=True, config=LONG_LIMITS + config, **options)
+
+    return start

@@ -15,8 +15,7 @@
 /* What became of a request besides its status; for the log line. */
 struct api_trace {
     const char *task; /* NULL when none was named */
-    bool was_computed;
-    int64_t queue_us, run_us, cpu_us; /* of the run */
+    int64_t queue_us, run_us, cpu_us; /* of the run; 0 when none was computed */
 };
 
 struct api {

@@ -14,6 +14,7 @@
 
 #define MEDIA_TYPE_UNKNOWN "application/octet-stream"
 #define ORDER_SPACE 65536 /* for the order's record, appended behind the body */
+#define TEXT_PARAMS_MAX 200
 
 struct reader {
     struct http_request *req;
@@ -23,6 +24,7 @@ struct reader {
     struct field_errors *errors;
     struct binding *out;
     int input_capacity;
+    int text_count; /* parameters from the query and from form fields */
 };
 
 static const struct task_slot *find_input(const struct task_desc *task, const char *name)
@@ -91,6 +93,11 @@ static int add_input(struct reader *r, const struct task_slot *slot, const char 
 static void add_text_param(struct reader *r, const char *name, const char *text)
 {
     const char *pointer = json_pointer_join(r->arena, "", name);
+    if (++r->text_count > TEXT_PARAMS_MAX) {
+        field_errors_add(r->errors, pointer, "is one too many: at most %d are taken as text",
+                         TEXT_PARAMS_MAX);
+        return;
+    }
     if (find_input(r->task, name)) {
         field_errors_add(r->errors, pointer, "is an input: its bytes go into the body");
         return;
@@ -117,13 +124,27 @@ static int read_query(struct reader *r, struct error *reterr)
     return 0;
 }
 
-/* Every member of `object` becomes a parameter; those named like an input are left for later. */
+/* Is `name` among the parameters up to `last`, those that the query or a form gave? */
+static bool is_given(const cJSON *params, const cJSON *last, const char *name)
+{
+    for (const cJSON *p = last ? params->child : NULL; p; p = p == last ? NULL : p->next) {
+        if (strcmp(p->string, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Every member of `object` becomes a parameter; those named like an input are left for later. An object repeats
+ * no name, so only what was given before is compared: a million members must not take n² steps.
+ */
 static void take_members(struct reader *r, cJSON *object)
 {
+    const cJSON *last = r->out->params->child ? r->out->params->child->prev : NULL;
     for (cJSON *item = object->child; item;) {
         cJSON *next = item->next;
         if (!find_input(r->task, item->string)) {
-            if (json_member(r->out->params, item->string)) {
+            if (is_given(r->out->params, last, item->string)) {
                 field_errors_add(r->errors, json_pointer_join(r->arena, "", item->string),
                                  "is given more than once");
             } else {
@@ -292,6 +313,15 @@ static int refuse_raw(const struct reader *r, struct error *reterr)
                      r->task->input_count);
 }
 
+/* At once for the body and the order behind it: a memfd that grows later costs a remapping. */
+static int reserve_body(const struct reader *r, size_t max_bytes, struct error *reterr)
+{
+    int64_t size = r->req->content_length;
+    if (size < PAYLOAD_INLINE_MAX || (uint64_t)size > max_bytes)
+        return 0; /* small, or refused by http_body_read() */
+    return payload_reserve(r->out->body, (size_t)size + ORDER_SPACE, reterr);
+}
+
 /* The body is the task's one input. */
 static int read_raw(struct reader *r, struct error *reterr)
 {
@@ -307,7 +337,7 @@ static int read_raw(struct reader *r, struct error *reterr)
                          slot->media_types && *slot->media_types ? *slot->media_types
                                                                  : MEDIA_TYPE_UNKNOWN);
     if (check_media_type(r, slot, &media_type, reterr) != 0 ||
-        payload_reserve(body, ORDER_SPACE, reterr) != 0 ||
+        reserve_body(r, slot->max_bytes, reterr) != 0 ||
         http_body_read(r->req, slot->max_bytes, "max_bytes", body, reterr) != 0)
         return -1;
     return add_input(r, slot, media_type, "", 0, body->size, reterr);

@@ -81,7 +81,6 @@ static int compute(struct api *api, const struct compute_request *run, struct ht
                    struct compute_outcome *ret_outcome, struct error *reterr)
 {
     int result = compute_run(api->gang, res->arena, run, ret_outcome, reterr);
-    api->trace.was_computed = ret_outcome->was_started;
     api->trace.queue_us = ret_outcome->queue_us;
     api->trace.run_us = ret_outcome->run_us;
     api->trace.cpu_us = ret_outcome->cpu_us;
@@ -108,6 +107,7 @@ HANDLER(tasks_run)
                                   .arrived_us = req->arrived_us,
                                   .queue_seconds = cfg->compute_queue_seconds,
                                   .grace_seconds = cfg->executor_grace_seconds,
+                                  .warm_bytes = (size_t)cfg->executor_idle_mb << 20,
                                   .peer_fd = req->stream->peer_fd,
                                   .watch = api->watch};
     if (check_servable(api, task, res, reterr) != 0 || read_timeout(req, &run, reterr) != 0 ||

@@ -96,7 +96,7 @@ const struct option options[] = {
     {OPTION(compute, queue_length), KIND_INT, .fallback = "auto", .min = 0, .max = 4096,
      .help = "Requests that may wait for a slot; auto is 8 a core.",
      .auto_value = auto_queue_length},
-    {OPTION(compute, queue_seconds), KIND_SECONDS, .fallback = "5", .min = 0, .max = 600,
+    {OPTION(compute, queue_seconds), KIND_SECONDS, .fallback = "5", .min = 0.1, .max = 600,
      .help = "Longest wait for a slot; then the request is answered with 503."},
     {OPTION(compute, drain_seconds), KIND_SECONDS, .fallback = "30", .min = 0, .max = 3600,
      .help = "How long running requests may go on after TERM or HUP."},

@@ -60,17 +60,27 @@ int call_connect(struct call *c, struct gang *g, struct payload *order, size_t b
         return error_cause(reterr, "call: connect: %s", strerror(errno));
     }
     c->state = CALL_SENT;
-    return wire_send(c->fd, WIRE_RUN, c->run, order, body_size, false, reterr);
+    /* What is given up stays queued until an executor looks at it: that must not hold memfds, whose
+     * memory belongs to nobody by then and whose descriptors count against every process of ours. */
+    c->held = order->fd >= 0 ? order : NULL;
+    c->held_body_size = body_size;
+    struct payload nothing = PAYLOAD_INIT;
+    return c->held ? wire_send(c->fd, WIRE_OFFER, c->run, &nothing, 0, reterr)
+                   : wire_send(c->fd, WIRE_RUN, c->run, order, body_size, reterr);
 }
 
 static int on_started(struct call *c, const struct wire_message *m, struct error *reterr)
 {
-    if (c->state != CALL_SENT || m->sender <= 0)
-        return error_internal(reterr, "call: STARTED out of turn or without credentials");
-    c->executor = m->sender;
+    struct wire_reader r = wire_record(m);
+    uint64_t resident = wire_get_u64(&r);
+    if (c->state != CALL_SENT || m->sender <= 0 || !wire_is_complete(&r))
+        return error_internal(reterr, "call: a malformed STARTED, or out of turn");
+    c->resident_before = (size_t)resident;
     c->started_us = clock_us();
     c->state = CALL_STARTED;
-    return 0;
+    if (!c->held)
+        return 0;
+    return wire_send(c->fd, WIRE_RUN, c->run, c->held, c->held_body_size, reterr);
 }
 
 static bool media_type_is_declared(const struct task_slot *slot, const char *media_type)
@@ -196,6 +206,9 @@ int call_receive(struct call *c, struct error *reterr)
     struct wire_message m;
     size_t body_max = c->output_left > RESULT_MAX ? c->output_left : RESULT_MAX;
     int got = wire_receive(c->fd, body_max + RECORD_MAX, &m, reterr);
+    /* Known before anything else is: whoever sends garbage can be killed for it. */
+    if (got != 0 && c->executor == 0)
+        c->executor = m.sender;
     if (got < 0)
         return -1;
     if (got == 0) {
@@ -215,7 +228,7 @@ int call_receive(struct call *c, struct error *reterr)
     else if (m.kind == WIRE_ERROR)
         result = on_error(c, &m, reterr);
     else
-        result = error_internal(reterr, "call: a RUN from an executor");
+        result = error_internal(reterr, "call: an order from an executor");
     payload_release(&m.payload);
     if (c->state == CALL_ENDED)
         c->ended_us = clock_us();

@@ -24,8 +24,11 @@ struct call {
     int fd; /* the connection; -1: none */
     uint64_t run;
     enum call_state state;
-    pid_t executor; /* its pid, once started; 0 before */
+    pid_t executor; /* who answered, by the kernel's word; 0 before */
     int statm_fd;   /* its memory figures; -1 until sampled */
+    struct payload *held; /* an order in a memfd: sent once an executor has started the run */
+    size_t held_body_size;
+    size_t resident_before; /* the executor's memory before the run, by its own words */
     size_t output_left;
     bool failed; /* ended by an error, in `error` */
     struct error error;
@@ -58,7 +61,7 @@ int call_receive(struct call *c, struct error *reterr);
  */
 bool call_withdraw(struct call *c);
 
-/* SIGKILL to the executor of a started call. */
+/* SIGKILL to the executor, if one has answered. */
 void call_kill(const struct call *c);
 
 /* Bytes of memory that the executor holds at the moment; 0 when unknown. */

@@ -5,7 +5,6 @@
 #include "exec/compute.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,13 +16,14 @@
 #define EXIT_STATUS_WAIT_MS 1000 /* for the master to have reaped a dead executor */
 #define START_ATTEMPTS 5         /* executors that may die before they start the run */
 #define BACKLOG_WAIT_MS 10
+#define FIND_ATTEMPTS 100 /* of a millisecond */
 
 struct wait {
     const struct compute_request *request;
     struct gang *gang;
     struct gang_place *place;
     struct call call;
-    struct control *control; /* the executor's; NULL before it started */
+    struct control *control; /* the executor's, once it started */
     int executor;
     int64_t queue_deadline_us, run_deadline_us, kill_at_us, sample_at_us;
     bool is_stopping, peer_left, watch_fired;
@@ -38,11 +38,10 @@ static int set_overloaded(const struct wait *w, struct error *reterr, const char
         shape->slots[w->request->task->class], shape->queue_length, w->request->queue_seconds);
 }
 
-/* The master notes an executor's pid right after it forked it; the executor may have been faster.
- */
+/* The master notes an executor's pid right after it forked it; the executor may have been faster. */
 static int find_executor(const struct wait *w)
 {
-    for (int tries = 0; tries < 1000; tries++) {
+    for (int tries = 0; tries < FIND_ATTEMPTS; tries++) {
         int i = gang_executor_of(w->gang, w->call.executor);
         if (i >= 0)
             return i;
@@ -54,7 +53,14 @@ static int find_executor(const struct wait *w)
 static void enter_started(struct wait *w)
 {
     w->executor = find_executor(w);
-    w->control = w->executor >= 0 ? gang_control(w->gang, w->executor) : NULL;
+    if (w->executor < 0) {
+        (void)error_internal(&w->reason, "compute: started by a process that is no executor");
+        w->is_stopping = true;
+        call_kill(&w->call);
+        w->call.state = CALL_LOST;
+        return;
+    }
+    w->control = gang_control(w->gang, w->executor);
     w->run_deadline_us = w->call.started_us + (int64_t)(w->request->seconds * 1e6);
     w->sample_at_us = w->call.started_us + SAMPLE_US;
     gang_place_enter(w->place, PLACE_RUNNING, w->call.run, w->executor);
@@ -65,8 +71,7 @@ static void begin_stop(struct wait *w)
 {
     w->is_stopping = true;
     w->kill_at_us = clock_us() + (int64_t)(w->request->grace_seconds * 1e6);
-    if (w->control)
-        atomic_store(&w->control->stop_run, w->call.run);
+    atomic_store(&w->control->stop_run, w->call.run);
     gang_place_enter(w->place, PLACE_STOPPING, w->call.run, w->executor);
 }
 
@@ -111,9 +116,12 @@ static void on_message(struct wait *w)
 
 static void check_memory(struct wait *w, int64_t now_us)
 {
-    size_t limit = w->request->task->memory_bytes;
+    size_t limit = w->request->task->memory_bytes, before = w->call.resident_before;
+    /* What earlier runs left in the executor is not this run's fault; but it is the executor that says so. */
+    if (before > w->request->warm_bytes)
+        before = w->request->warm_bytes;
     w->sample_at_us = now_us + SAMPLE_US;
-    if (call_resident_bytes(&w->call) <= limit)
+    if (call_resident_bytes(&w->call) <= limit + before)
         return;
     (void)error_set(&w->reason, ERR_EXECUTOR_CRASHED,
                     "The run used more memory than its limit memory_mb = %zu and was ended.",
@@ -237,14 +245,14 @@ static int send_and_wait(struct wait *w, struct arena *a, size_t body_size, stru
         gang_place_enter(w->place, PLACE_WAITING, run, -1);
         if (call_connect(&w->call, w->gang, w->request->body, body_size, reterr) == 0) {
             wait_for_end(w);
-            if (w->is_stopping || w->call.executor != 0)
+            if (w->is_stopping || w->call.started_us != 0)
                 return conclude(w, reterr);
             (void)error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
         }
         if (reterr->code == ERR_OVERLOADED) {
             if (!wait_for_backlog(w, reterr))
                 return -1;
-        } else if (attempt++ == START_ATTEMPTS || w->watch_fired) {
+        } else if (attempt++ == START_ATTEMPTS) {
             return -1;
         }
         call_release(&w->call);

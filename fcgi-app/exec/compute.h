@@ -34,6 +34,7 @@ struct compute_request {
     int64_t arrived_us; /* monotonic: queue time counts from here */
     double queue_seconds;
     double grace_seconds;
+    size_t warm_bytes; /* of memory that an executor may have kept from earlier runs, at most */
     int peer_fd; /* hang-up there stops the run; -1: none */
     struct compute_watch watch;
 };

@@ -22,8 +22,7 @@ struct control {
     _Atomic uint64_t run;      /* the run being computed; 0: idle */
     _Atomic uint64_t runs;     /* computed so far */
     _Atomic uint32_t fraction_ppm;
-    _Atomic uint32_t text_sequence; /* odd while `text` is written */
-    char text[CONTROL_TEXT_SIZE];
+    char text[CONTROL_TEXT_SIZE]; /* readers copy it, may see two texts mixed, and trust nothing */
 };
 
 _Static_assert(sizeof(struct control) <= CONTROL_PAGE_SIZE, "one page each");

@@ -35,8 +35,8 @@
 #define IDLE_SECONDS 1              /* an idle executor looks after its memory this often */
 #define SILENT_SECONDS 10           /* a peer that connected and sends no order */
 #define HEAP_THRESHOLD (64 * 1024 * 1024)
-#define FILES_MAX 64
-#define FILES_SPARE 16 /* what a run may need; with fewer left there is a leak */
+#define FILES_MAX 2048       /* each output of a run may be in a memfd, and those under way count per user */
+#define FILES_LEAKED 48      /* a new descriptor's number between runs: modules have left that many open */
 
 struct executor {
     const char *modules_dir, *preload;
@@ -49,6 +49,8 @@ struct executor {
     struct arena *arena;
     long runs_left;
     bool is_trimmed; /* nothing was computed since the last trim */
+    int statm_fd;    /* our own memory figures, open before a sandbox closes the way there */
+    size_t resident; /* by the last look at them */
 };
 
 static void parse_options(struct executor *e, int argc, char **argv)
@@ -115,8 +117,11 @@ static void tie_to_parent(const struct executor *e)
 
 static void limit_self(void)
 {
-    struct rlimit files = {FILES_MAX, FILES_MAX};
+    struct rlimit files;
     struct rlimit none = {0, 0};
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        _exit(71);
+    files.rlim_cur = files.rlim_max = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
     if (setrlimit(RLIMIT_NOFILE, &files) != 0 || setrlimit(RLIMIT_CORE, &none) != 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         _exit(71);
@@ -162,49 +167,30 @@ static long jittered(long max_runs)
     return max_runs + (spread > 0 ? (long)(random % (uint32_t)(2 * spread + 1)) - spread : 0);
 }
 
-static size_t resident_mb(void)
+static size_t resident_bytes(const struct executor *e)
 {
     char text[128];
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
-    if (fd >= 0)
-        (void)close(fd);
+    ssize_t size = pread(e->statm_fd, text, sizeof(text) - 1, 0);
     text[size > 0 ? size : 0] = '\0';
-    char *second = strchr(text, ' ');
-    return second ? strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) >> 20 : 0;
+    char *second = strchr(text, ' '); /* "size resident shared …", in pages */
+    return second ? strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* Idle: give memory back; an executor that stays large is replaced by a fresh one. */
-static void on_idle(struct executor *e)
+/* An executor that stays large is replaced by a fresh one. */
+static void give_memory_back(struct executor *e)
 {
-    if (e->is_trimmed)
-        return;
-    e->is_trimmed = true;
-    if (resident_mb() <= (size_t)e->idle_mb)
-        return;
     module_set_trim(e->modules);
     (void)malloc_trim(0);
-    if (resident_mb() > (size_t)e->idle_mb)
-        _exit(EXECUTOR_RECYCLED);
+    e->resident = resident_bytes(e);
+    if (e->resident > (size_t)e->idle_mb << 20)
+        e->runs_left = 0;
 }
 
-static int compute(struct executor *e, int fd, const struct wire_message *m)
+static void on_idle(struct executor *e)
 {
-    struct error error = {0}, gone;
-    struct payload nothing = PAYLOAD_INIT;
-    /* A run that nobody waits for any more is not begun. */
-    if (wire_send(fd, WIRE_STARTED, m->run, &nothing, 0, true, &gone) != 0)
-        return -1;
-    struct order order;
-    const struct task *task;
-    struct run *run;
-    if (order_decode(m, e->arena, &order, &error) != 0 ||
-        module_find_task(e->modules, order.module, order.task, &task, &error) != 0 ||
-        run_new(e->arena, m, &order, e->control, &run, &error) != 0)
-        return run_send_error(fd, m->run, &error, 0);
-    e->runs_left--;
-    e->is_trimmed = false;
-    return run_compute(run, task, fd);
+    if (!e->is_trimmed)
+        give_memory_back(e);
+    e->is_trimmed = true;
 }
 
 /* A module that leaks descriptors must not starve the runs that follow: a new number tells how many. */
@@ -213,7 +199,45 @@ static bool has_leaked_files(void)
     int fd = fcntl(EXECUTOR_FD_SOCKET, F_DUPFD_CLOEXEC, 0);
     if (fd >= 0)
         (void)close(fd);
-    return fd < 0 || fd >= FILES_MAX - FILES_SPARE;
+    return fd < 0 || fd >= FILES_LEAKED;
+}
+
+/* What this run left behind is not to be the next one's trouble. */
+static void clean_up(struct executor *e)
+{
+    arena_reset(e->arena);
+    e->is_trimmed = false;
+    e->resident = resident_bytes(e);
+    if (e->resident > (size_t)e->idle_mb << 20)
+        give_memory_back(e);
+    if (has_leaked_files())
+        e->runs_left = 0;
+}
+
+/* Say that the run begins. A run that nobody waits for any more is not begun. */
+static int announce(const struct executor *e, int fd, uint64_t run)
+{
+    struct error why;
+    struct payload record = PAYLOAD_INIT;
+    struct wire_writer w = {.payload = &record, .error = &why};
+    wire_put_u64(&w, e->resident);
+    int result = w.failed ? -1 : wire_send(fd, WIRE_STARTED, run, &record, 0, &why);
+    payload_release(&record);
+    return result;
+}
+
+static int compute(struct executor *e, int fd, const struct wire_message *m)
+{
+    struct error error = {0};
+    struct order order;
+    const struct task *task;
+    struct run *run;
+    if (order_decode(m, e->arena, &order, &error) != 0 ||
+        module_find_task(e->modules, order.module, order.task, &task, &error) != 0 ||
+        run_new(e->arena, m, &order, e->control, &run, &error) != 0)
+        return run_send_error(fd, m->run, &error, 0);
+    e->runs_left--;
+    return run_compute(run, task, fd);
 }
 
 /* Take one order from a connection and compute it. False: the connection is done. */
@@ -228,11 +252,15 @@ static bool serve_one(struct executor *e, int fd)
     }
     if (got <= 0)
         return false;
-    int result = compute(e, fd, &m);
+    int result = announce(e, fd, m.run);
+    if (result == 0 && m.kind == WIRE_OFFER) {
+        payload_release(&m.payload);
+        result = wire_receive(fd, ORDER_MAX, &m, &why) > 0 ? 0 : -1;
+    }
+    if (result == 0)
+        result = compute(e, fd, &m);
     payload_release(&m.payload);
-    arena_reset(e->arena);
-    if (has_leaked_files())
-        e->runs_left = 0;
+    clean_up(e);
     return result == 0;
 }
 
@@ -281,7 +309,9 @@ int main(int argc, char **argv)
     if (!e.modules)
         _exit(71);
     e.runs_left = jittered(e.max_runs);
+    e.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     preload_modules(&e);
+    e.resident = resident_bytes(&e);
     atomic_store(&e.control->ready, 1);
     if (e.is_listening)
         serve_listening(&e);

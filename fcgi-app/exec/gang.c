@@ -174,7 +174,7 @@ int gang_join(int memory_fd, const int socket_fds[TASK_CLASS_COUNT], struct gang
 
     struct header header;
     struct stat st;
-    if (fstat(memory_fd, &st) != 0 || pread(memory_fd, &header, sizeof(header), 0) < 0) {
+    if (fstat(memory_fd, &st) != 0 || pread(memory_fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header)) {
         (void)error_errno(reterr, "gang: read");
         goto fail;
     }
@@ -414,6 +414,11 @@ void gang_worker_ended(struct gang *g, pid_t pid)
         if (atomic_load(&g->places[i].owner) == pid)
             gang_place_free(&g->places[i]);
     }
+}
+
+void gang_condemn(struct gang *g, int i, pid_t pid)
+{
+    atomic_store(&g->executors[i].condemned, (int32_t)pid);
 }
 
 bool gang_exit_status(const struct gang *g, pid_t pid, int timeout_ms, int *ret_status)

@@ -42,6 +42,7 @@ struct gang_executor {
     _Atomic int32_t pid; /* 0: none at the moment */
     int32_t class;
     _Atomic int64_t started_us;
+    _Atomic int32_t condemned; /* pid that its parent is asked to kill */
 };
 
 struct gang;
@@ -104,6 +105,9 @@ bool gang_run_is_wanted(const struct gang *g, uint64_t run);
 
 /* Free all places of a worker that died. */
 void gang_worker_ended(struct gang *g, pid_t pid);
+
+/* Ask the parent of executor `i`, if it still is process `pid`, to kill it: it broke the protocol. */
+void gang_condemn(struct gang *g, int i, pid_t pid);
 
 /* How executor `pid` ended. Waits up to `timeout_ms` for its parent to know; false after that. */
 bool gang_exit_status(const struct gang *g, pid_t pid, int timeout_ms, int *ret_status);

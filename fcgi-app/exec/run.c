@@ -128,11 +128,8 @@ bool run_progress(struct run *run, double fraction, const char *what)
     struct control *c = run->control;
     if (fraction >= 0 && fraction <= 1)
         atomic_store_explicit(&c->fraction_ppm, (uint32_t)(fraction * 1e6), memory_order_relaxed);
-    if (what && strncmp(what, c->text, CONTROL_TEXT_SIZE - 1) != 0) {
-        atomic_fetch_add(&c->text_sequence, 1);
+    if (what && strncmp(what, c->text, CONTROL_TEXT_SIZE - 1) != 0)
         (void)strncpy(c->text, what, CONTROL_TEXT_SIZE - 1);
-        atomic_fetch_add(&c->text_sequence, 1);
-    }
     return atomic_load_explicit(&c->stop_run, memory_order_relaxed) != run->number;
 }
 
@@ -152,7 +149,7 @@ int run_send_error(int fd, uint64_t run, const struct error *error, int64_t used
     wire_put_text(&w, error->detail);
     wire_put_text(&w, error->cause);
     wire_put_u64(&w, (uint64_t)used_us);
-    int result = w.failed ? -1 : wire_send(fd, WIRE_ERROR, run, &payload, 0, false, &why);
+    int result = w.failed ? -1 : wire_send(fd, WIRE_ERROR, run, &payload, 0, &why);
     payload_release(&payload);
     return result;
 }
@@ -166,7 +163,7 @@ static int send_output(const struct run_output *out, int fd, struct error *reter
     if (w.failed)
         return -1;
     int result =
-        wire_send(fd, WIRE_OUTPUT, out->run->number, out->payload, body_size, false, reterr);
+        wire_send(fd, WIRE_OUTPUT, out->run->number, out->payload, body_size, reterr);
     payload_release(out->payload); /* the receiver has it now */
     return result;
 }
@@ -179,7 +176,7 @@ static int send_result(const struct run *run, int fd, int64_t used_us, struct er
     int result = payload_append(&payload, text, size, reterr);
     struct wire_writer w = {.payload = &payload, .error = reterr, .failed = result != 0};
     wire_put_u64(&w, (uint64_t)used_us);
-    result = w.failed ? -1 : wire_send(fd, WIRE_RESULT, run->number, &payload, size, false, reterr);
+    result = w.failed ? -1 : wire_send(fd, WIRE_RESULT, run->number, &payload, size, reterr);
     payload_release(&payload);
     return result;
 }
@@ -192,11 +189,12 @@ static int send_result(const struct run *run, int fd, int64_t used_us, struct er
 
 #define ADDRESS_SPACE_BASE ((size_t)4 << 30) /* libraries, fonts, models: mapped, not resident */
 
-static void lower_limit(__rlimit_resource_t resource, size_t value)
+static void lower_limit(__rlimit_resource_t resource, size_t value, size_t *current)
 {
     struct rlimit limit;
-    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == (rlim_t)value)
+    if (*current == value || getrlimit(resource, &limit) != 0)
         return;
+    *current = value;
     limit.rlim_cur = (rlim_t)value < limit.rlim_max ? (rlim_t)value : limit.rlim_max;
     (void)setrlimit(resource, &limit);
 }
@@ -207,12 +205,14 @@ static void lower_limit(__rlimit_resource_t resource, size_t value)
  */
 static void set_limits(const struct run *run)
 {
+    static size_t file_limit, space_limit; /* as set by the last run, mostly of the same task */
     double memory_mb = run_limit(run, "memory_mb");
     /* Of each memfd: it grows by doubling, and its record comes on top. */
-    lower_limit(RLIMIT_FSIZE, 2 * run->output_max + 65536);
+    lower_limit(RLIMIT_FSIZE, 2 * run->output_max + 65536, &file_limit);
     if (ADDRESS_SPACE_IS_LIMITED && memory_mb > 0)
         lower_limit(RLIMIT_AS, ADDRESS_SPACE_BASE + run->message->payload.size + run->output_max +
-                                   2 * (size_t)(memory_mb * 1048576));
+                                   2 * (size_t)(memory_mb * 1048576),
+                    &space_limit);
 }
 
 int run_compute(struct run *run, const struct task *task, int fd)

@@ -27,21 +27,8 @@ union control_space {
     char bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 };
 
-static struct cmsghdr *add_control(struct msghdr *msg, struct cmsghdr *last, int type,
-                                   const void *data, size_t size)
-{
-    struct cmsghdr *c = last ? (struct cmsghdr *)((char *)last + CMSG_ALIGN(last->cmsg_len))
-                             : (struct cmsghdr *)msg->msg_control;
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = type;
-    c->cmsg_len = CMSG_LEN(size);
-    memcpy(CMSG_DATA(c), data, size);
-    msg->msg_controllen += CMSG_SPACE(size);
-    return c;
-}
-
 int wire_send(int fd, enum wire_kind kind, uint64_t run, struct payload *payload, size_t body_size,
-              bool with_credentials, struct error *reterr)
+              struct error *reterr)
 {
     if (payload_seal(payload, reterr) != 0)
         return -1;
@@ -55,23 +42,25 @@ int wire_send(int fd, enum wire_kind kind, uint64_t run, struct payload *payload
     struct iovec iov[2] = {{&header, sizeof(header)},
                            {payload->bytes, in_memfd ? 0 : payload->size}};
     union control_space control;
-    memset(&control, 0, sizeof(control));
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2, .msg_control = control.bytes};
-    struct cmsghdr *last = NULL;
-    if (in_memfd)
-        last = add_control(&msg, last, SCM_RIGHTS, &payload->fd, sizeof(payload->fd));
-    if (with_credentials) {
-        struct ucred self = {.pid = getpid(), .uid = geteuid(), .gid = getegid()};
-        (void)add_control(&msg, last, SCM_CREDENTIALS, &self, sizeof(self));
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    if (in_memfd) {
+        memset(&control, 0, sizeof(control));
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = CMSG_SPACE(sizeof(payload->fd));
+        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(payload->fd));
+        memcpy(CMSG_DATA(c), &payload->fd, sizeof(payload->fd));
     }
-    if (msg.msg_controllen == 0)
-        msg.msg_control = NULL;
     ssize_t sent;
     do {
         sent = sendmsg(fd, &msg, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     if (sent >= 0)
         return 0;
+    if (errno != EPIPE && errno != ECONNRESET)
+        return error_errno(reterr, "wire: sendmsg");
     (void)error_set(reterr, ERR_UNAVAILABLE, "The other end of the run is gone.");
     return error_cause(reterr, "wire: sendmsg: %s", strerror(errno));
 }
@@ -129,6 +118,7 @@ int wire_receive(int fd, size_t max_size, struct wire_message *ret_message, stru
                          .msg_control = control.bytes,
                          .msg_controllen = sizeof(control.bytes)};
     ssize_t size;
+    *ret_message = (struct wire_message){.payload = PAYLOAD_INIT};
     do {
         size = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
     } while (size < 0 && errno == EINTR);
@@ -139,7 +129,6 @@ int wire_receive(int fd, size_t max_size, struct wire_message *ret_message, stru
     if (size <= 0)
         return 0;
 
-    *ret_message = (struct wire_message){.payload = PAYLOAD_INIT};
     int received = take_control(&msg, &ret_message->sender);
     bool truncated =
         (size_t)size < sizeof(header) || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;

@@ -7,8 +7,9 @@
  * limits). Up to PAYLOAD_INLINE_MAX it travels in the datagram, beyond that in one sealed memfd.
  * Both ends check everything they read: an executor may have been taken over by its input.
  *
- *   peer → executor   RUN      body: bytes of all inputs       record: see run_order_encode()
- *   executor → peer   STARTED  record: monotonic start time; SCM_CREDENTIALS: the executor's pid
+ *   peer → executor   RUN      body: bytes of all inputs       record: see order_encode()
+ *                     OFFER    nothing: a RUN too large to queue, which follows once STARTED has come
+ *   executor → peer   STARTED  record: resident bytes before the run
  *                     OUTPUT   body: the bytes                 record: name, media type
  *                     RESULT   body: JSON text                 record: CPU time     — an end
  *                     ERROR    record: code, detail, cause, CPU time               — an end
@@ -23,22 +24,22 @@
 #include "base/error.h"
 #include "base/payload.h"
 
-enum wire_kind { WIRE_RUN = 1, WIRE_STARTED, WIRE_OUTPUT, WIRE_RESULT, WIRE_ERROR };
+enum wire_kind { WIRE_RUN = 1, WIRE_OFFER, WIRE_STARTED, WIRE_OUTPUT, WIRE_RESULT, WIRE_ERROR };
 
 struct wire_message {
     enum wire_kind kind;
     uint64_t run;
     struct payload payload; /* the receiver's: payload_release() */
     size_t body_size;       /* the record follows */
-    pid_t sender;           /* by SCM_CREDENTIALS; 0 when none came */
+    pid_t sender;           /* by SCM_CREDENTIALS, where the receiver set SO_PASSCRED; else 0 */
 };
 
 /*
  * Send one message. `payload` holds the body; what stands beyond body_size is the record. A memfd
- * is sealed first. EPIPE and the like: -1 with ERR_UNAVAILABLE, the peer is gone.
+ * is sealed first. Errors: ERR_UNAVAILABLE when the peer is gone, else ERR_INTERNAL.
  */
 int wire_send(int fd, enum wire_kind kind, uint64_t run, struct payload *payload, size_t body_size,
-              bool with_credentials, struct error *reterr);
+              struct error *reterr);
 
 /*
  * Receive one message with a payload of at most max_size bytes (beyond: ERR_TOO_LARGE, nothing is

@@ -219,7 +219,7 @@ static bool has_children(const struct generation *g, enum child_kind kind)
 static void count_exit(struct exit_counts *counts, int status)
 {
     if (WIFSIGNALED(status))
-        counts->signals[WTERMSIG(status) & 63]++;
+        counts->signals[WTERMSIG(status)]++;
     else if (WEXITSTATUS(status) == 0)
         counts->finished++;
     else
@@ -293,6 +293,11 @@ static int64_t audit_executor(struct generation *g, struct child *c, int64_t now
 {
     struct control *control = gang_control(g->gang, c->index);
     uint64_t run = atomic_load(&control->run);
+    if (c->pid > 0 && atomic_load(&gang_executor(g->gang, c->index)->condemned) == c->pid) {
+        log_write(LOG_WARNING, "executor broke the protocol, killed", LOG_INT("executor", c->pid));
+        (void)kill(c->pid, SIGKILL);
+        return now_us + AUDIT_US;
+    }
     if (c->pid == 0 || run == 0 || gang_run_is_wanted(g->gang, run)) {
         c->orphan_run = 0;
         return now_us + AUDIT_US;

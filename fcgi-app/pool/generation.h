@@ -20,13 +20,15 @@
 #include "pool/pool.h"
 #include "pool/scoreboard.h"
 
+#define SIGNAL_COUNT 65
+
 enum child_kind { CHILD_WORKER, CHILD_EXECUTOR, CHILD_KIND_COUNT };
 
 /* How children ended, over the master's life. */
 struct exit_counts {
     uint64_t finished; /* status 0: recycled, or drained */
     uint64_t failed;   /* another status */
-    uint64_t signals[65];
+    uint64_t signals[SIGNAL_COUNT];
 };
 
 struct child {

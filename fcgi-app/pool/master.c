@@ -27,6 +27,7 @@
 #define LISTEN_FD 0
 #define FILES_WANTED 65536
 #define EVENTS_AT_ONCE 32
+#define STATUS_SIZE_MAX (4 * 1024 * 1024)
 
 struct master {
     enum pool_kind kind;
@@ -213,13 +214,14 @@ static void take_signals(struct master *m)
     }
 }
 
+/* In one go, without waiting: who does not take it has to ask again. */
 static void answer_status(const struct master *m)
 {
-    int fd = accept4(m->status_fd, NULL, NULL, SOCK_CLOEXEC);
+    int fd = accept4(m->status_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int size = STATUS_SIZE_MAX;
     if (fd < 0)
         return;
-    struct timeval timeout = {.tv_usec = 200000}; /* who does not read has to ask again */
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     struct pool_status status = {.kind = m->kind,
                                  .started_us = m->started_us,
                                  .is_draining = m->is_stopping,
@@ -228,12 +230,7 @@ static void answer_status(const struct master *m)
                                  .exits = m->exits};
     struct strbuf out = STRBUF_INIT;
     status_print(&status, &out);
-    for (size_t sent = 0; sent < out.size;) {
-        ssize_t size = send(fd, out.text + sent, out.size - sent, MSG_NOSIGNAL);
-        if (size <= 0)
-            break;
-        sent += (size_t)size;
-    }
+    (void)send(fd, out.text, out.size, MSG_NOSIGNAL);
     strbuf_release(&out);
     (void)close(fd);
 }
@@ -288,25 +285,37 @@ static void settle(struct master *m)
     }
 }
 
+/* True when children may have changed. */
+static bool handle(struct master *m, void *source)
+{
+    if (source == &m->signal_fd) {
+        take_signals(m);
+        return true;
+    }
+    if (source == &m->status_fd)
+        answer_status(m);
+    else
+        read_output(m, source);
+    return false;
+}
+
 static void run(struct master *m)
 {
+    int64_t next_us = 0;
     while (m->generations) {
-        int64_t next_us = clock_us() + 1000000;
+        struct epoll_event events[EVENTS_AT_ONCE];
+        int count = epoll_wait(m->epoll_fd, events, EVENTS_AT_ONCE, clock_poll_ms(next_us));
+        bool is_due = clock_us() >= next_us;
+        for (int i = 0; i < count; i++)
+            is_due = handle(m, events[i].data.ptr) || is_due;
+        if (!is_due) /* an executor that prints without end keeps us from nothing */
+            continue;
+        settle(m);
+        next_us = clock_us() + 1000000;
         for (struct generation *g = m->generations; g; g = g->next) {
             int64_t wanted_us = generation_tick(g);
             next_us = wanted_us < next_us ? wanted_us : next_us;
         }
-        struct epoll_event events[EVENTS_AT_ONCE];
-        int count = epoll_wait(m->epoll_fd, events, EVENTS_AT_ONCE, clock_poll_ms(next_us));
-        for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr == &m->signal_fd)
-                take_signals(m);
-            else if (events[i].data.ptr == &m->status_fd)
-                answer_status(m);
-            else
-                read_output(m, events[i].data.ptr);
-        }
-        settle(m);
     }
 }
 

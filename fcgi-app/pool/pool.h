@@ -43,9 +43,9 @@ int worker_main(enum pool_kind kind, int index, const struct config *cfg);
 
 /*
  * Status of a running pool, as JSON text, from its master's own socket in server.run_dir.
- * Errors: ERR_UNAVAILABLE when it does not run or does not answer within two seconds.
+ * Errors: ERR_UNAVAILABLE when it does not run or does not answer within `timeout_ms`.
  */
-int pool_status_fetch(const struct config *cfg, enum pool_kind kind, struct strbuf *ret_json,
-                      struct error *reterr);
+int pool_status_fetch(const struct config *cfg, enum pool_kind kind, int timeout_ms,
+                      struct strbuf *ret_json, struct error *reterr);
 
 #endif

@@ -16,8 +16,6 @@
 #include "base/clock.h"
 #include "pool/backlog.h"
 
-#define FETCH_TIMEOUT_MS 2000
-
 static double seconds_since(int64_t then_us)
 {
     return then_us > 0 ? (double)(clock_us() - then_us) / 1e6 : 0;
@@ -101,10 +99,11 @@ static void add_executors(struct strbuf *out, const struct generation *g)
                     (unsigned long long)atomic_load(&c->runs));
         if (p) {
             char text[CONTROL_TEXT_SIZE];
+            uint32_t ppm = atomic_load(&c->fraction_ppm);
             memcpy(text, c->text, sizeof(text));
             text[sizeof(text) - 1] = '\0';
             add_place(out, p);
-            strbuf_addf(out, ",\"fraction\":%.3f", atomic_load(&c->fraction_ppm) / 1e6);
+            strbuf_addf(out, ",\"fraction\":%.3f", ppm < 1000000 ? ppm / 1e6 : 1.0);
             add_text(out, "what", text);
         }
         strbuf_addch(out, '}');
@@ -115,17 +114,23 @@ static void add_exits(struct strbuf *out, const char *name, const struct exit_co
 {
     strbuf_addf(out, "\"%s\":{\"finished\":%llu,\"failed\":%llu", name,
                 (unsigned long long)counts->finished, (unsigned long long)counts->failed);
-    for (int i = 1; i < 64; i++) {
+    for (int i = 1; i < SIGNAL_COUNT; i++) {
         const char *signal_name = sigabbrev_np(i);
-        if (counts->signals[i] > 0)
-            strbuf_addf(out, ",\"SIG%s\":%llu", signal_name ? signal_name : "?",
-                        (unsigned long long)counts->signals[i]);
+        if (counts->signals[i] == 0)
+            continue;
+        if (signal_name)
+            strbuf_addf(out, ",\"SIG%s\":", signal_name);
+        else
+            strbuf_addf(out, ",\"SIG%d\":", i);
+        strbuf_addf(out, "%llu", (unsigned long long)counts->signals[i]);
     }
     strbuf_addch(out, '}');
 }
 
 static void add_classes(struct strbuf *out, const struct generation *g)
 {
+    if (!g->gang)
+        return;
     const struct gang_shape *shape = gang_shape(g->gang);
     const char *comma = "";
     for (int c = 0; c < TASK_CLASS_COUNT; c++) {
@@ -145,19 +150,20 @@ static void add_classes(struct strbuf *out, const struct generation *g)
 void status_print(const struct pool_status *s, struct strbuf *out)
 {
     int queued, limit;
-    const struct generation *newest = s->generations;
+    const struct generation *newest = s->generations, *serving = newest;
+    while (serving && serving->state != GENERATION_SERVING)
+        serving = serving->next;
     strbuf_addf(out, "{\"version\":%d,\"pool\":\"%s\",\"pid\":%d,\"build\":\"%s\"",
                 POOL_STATUS_VERSION, pool_name(s->kind), (int)getpid(), GANGSAW_VERSION);
     strbuf_addf(out, ",\"uptime_s\":%.3f,\"draining\":%s,\"generation\":%d",
                 seconds_since(s->started_us), s->is_draining ? "true" : "false",
                 newest ? newest->number : 0);
-    strbuf_addf(out, ",\"ready\":%s",
-                newest && newest->state == GENERATION_SERVING ? "true" : "false");
+    strbuf_addf(out, ",\"ready\":%s", serving ? "true" : "false");
     if (s->listen_fd >= 0 && backlog_read(s->listen_fd, &queued, &limit))
         strbuf_addf(out, ",\"backlog\":{\"queued\":%d,\"limit\":%d}", queued, limit);
     strbuf_addstr(out, ",\"classes\":{");
-    if (newest && newest->gang)
-        add_classes(out, newest);
+    if (serving || newest)
+        add_classes(out, serving ? serving : newest);
     strbuf_addstr(out, "},\"workers\":[");
     for (const struct generation *g = s->generations; g; g = g->next)
         add_workers(out, g);
@@ -186,13 +192,16 @@ static int connect_status(const struct config *cfg, enum pool_kind kind, int *re
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (status_socket_path(cfg, kind, address.sun_path, sizeof(address.sun_path), reterr) != 0)
         return -1;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* Non-blocking: behind a master that hangs, connect() would wait for a place in its backlog. */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_errno(reterr, "status: socket");
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
         (void)error_set(reterr, ERR_UNAVAILABLE, "Pool %s %s (%s: %s).", pool_name(kind),
-                        errno == EACCES ? "cannot be asked" : "does not run", address.sun_path,
-                        strerror(errno));
+                        errno == EACCES   ? "cannot be asked"
+                        : errno == EAGAIN ? "does not answer"
+                                          : "does not run",
+                        address.sun_path, strerror(errno));
         (void)close(fd);
         return -1;
     }
@@ -200,13 +209,13 @@ static int connect_status(const struct config *cfg, enum pool_kind kind, int *re
     return 0;
 }
 
-int pool_status_fetch(const struct config *cfg, enum pool_kind kind, struct strbuf *ret_json,
-                      struct error *reterr)
+int pool_status_fetch(const struct config *cfg, enum pool_kind kind, int timeout_ms,
+                      struct strbuf *ret_json, struct error *reterr)
 {
     int fd;
     if (connect_status(cfg, kind, &fd, reterr) != 0)
         return -1;
-    int64_t deadline_us = clock_us() + FETCH_TIMEOUT_MS * 1000;
+    int64_t deadline_us = clock_us() + (int64_t)timeout_ms * 1000;
     char bytes[16384];
     ssize_t size = -1;
     do {

@@ -11,6 +11,7 @@
 #include "pool/pool.h"
 
 #define EXIT_NOT_RUNNING 3 /* as service managers have it */
+#define ANSWER_TIMEOUT_MS 2000
 
 static const char *text_of(const cJSON *object, const char *name)
 {
@@ -101,7 +102,7 @@ static int print_tables(const struct config *cfg)
         struct strbuf json = STRBUF_INIT;
         struct error error;
         cJSON *pool;
-        if (pool_status_fetch(cfg, (enum pool_kind)kind, &json, &error) == 0 &&
+        if (pool_status_fetch(cfg, (enum pool_kind)kind, ANSWER_TIMEOUT_MS, &json, &error) == 0 &&
             json_parse(a, json.text, json.size, &pool, &error) == 0) {
             print_pool(pool);
         } else {
@@ -123,7 +124,7 @@ static int print_json(const struct config *cfg)
         struct strbuf json = STRBUF_INIT;
         struct error error;
         strbuf_addf(&out, "%s\"%s\":", kind > 0 ? "," : "", pool_name((enum pool_kind)kind));
-        if (pool_status_fetch(cfg, (enum pool_kind)kind, &json, &error) == 0) {
+        if (pool_status_fetch(cfg, (enum pool_kind)kind, ANSWER_TIMEOUT_MS, &json, &error) == 0) {
             strbuf_addstr(&out, json.text);
         } else {
             strbuf_addstr(&out, "null");

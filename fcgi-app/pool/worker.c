@@ -17,12 +17,15 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "http/stream.h"
 #include "pool/pool.h"
 #include "pool/scoreboard.h"
 
 #define LISTEN_FD 0
+#define READY_TIMEOUT_MS 200
+#define READY_KNOWN_US 500000
 #define FILES_MAX 4096 /* each output of a run may come in a memfd of its own */
 
 struct worker {
@@ -35,6 +38,11 @@ struct worker {
     int epoll_fd, signal_fd;
     bool is_draining;
 };
+
+static struct {
+    int null_fd;
+    unsigned seconds;
+} orphan; /* for the signal handler alone */
 
 /* First of all give the socket up, so that a new pool can bind it while this request goes on. */
 static void drain(void *context)
@@ -84,17 +92,46 @@ static int open_gang(enum pool_kind kind, struct gang **ret_gang, struct error *
     return gang_join(WORKER_FD_GANG, addresses, ret_gang, reterr);
 }
 
-/* Readiness, from the compute master's own words. */
+/*
+ * Readiness, from the compute master's own words; asked anew after a while only, so that probes are no load
+ * on the master, and its silence is none on this pool.
+ */
 static int check_compute(const struct config *cfg, struct error *reterr)
 {
-    struct strbuf json = STRBUF_INIT;
-    int result = pool_status_fetch(cfg, POOL_COMPUTE, &json, reterr);
-    if (result == 0 && !strstr(json.text, "\"ready\":true"))
-        result = error_set(reterr, ERR_UNAVAILABLE, "Pool compute is starting or draining.");
-    else if (result != 0)
-        (void)error_set(reterr, ERR_UNAVAILABLE, "Pool compute does not answer.");
-    strbuf_release(&json);
-    return result;
+    static int64_t asked_us;
+    static bool is_ready;
+    if (asked_us == 0 || clock_us() - asked_us > READY_KNOWN_US) {
+        struct strbuf json = STRBUF_INIT;
+        is_ready = pool_status_fetch(cfg, POOL_COMPUTE, READY_TIMEOUT_MS, &json, reterr) == 0 &&
+                   strstr(json.text, "\"ready\":true") != NULL;
+        strbuf_release(&json);
+        asked_us = clock_us();
+    }
+    if (is_ready)
+        return 0;
+    return error_set(reterr, ERR_UNAVAILABLE, "The compute pool is not there, starting or draining.");
+}
+
+/*
+ * When the master is dead nobody ends us any more, and a peer that sends slowly may hold us in a read: let
+ * the socket go, at once and in any state, and end by the drain limit.
+ */
+static void on_master_death(int signal_number)
+{
+    (void)signal_number;
+    (void)dup2(orphan.null_fd, LISTEN_FD);
+    (void)alarm(orphan.seconds);
+}
+
+static int tie_to_master(const struct config *cfg, struct error *reterr)
+{
+    struct sigaction action = {.sa_handler = on_master_death};
+    orphan.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    orphan.seconds = (unsigned)cfg->compute_drain_seconds + 1;
+    if (orphan.null_fd < 0 || sigaction(SIGUSR2, &action, NULL) != 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGUSR2) != 0)
+        return error_errno(reterr, "worker: tie to the master");
+    return 0;
 }
 
 static int open_worker(struct worker *w, enum pool_kind kind, int index, struct error *reterr)
@@ -106,6 +143,7 @@ static int open_worker(struct worker *w, enum pool_kind kind, int index, struct 
         return -1;
     w->record = &w->board.workers[index];
     if (open_gang(kind, &gang, reterr) != 0 || open_signals(w, reterr) != 0 ||
+        tie_to_master(w->config, reterr) != 0 ||
         api_open(w->config, gang, &w->api, reterr) != 0)
         return -1;
     w->api.check_ready = check_compute;
@@ -130,7 +168,7 @@ static void serve(struct worker *w, int fd)
     int timeout_ms = (int)(w->config->http_io_timeout_seconds * 1000);
     worker_enter(w->record, WORKER_BUSY);
     if (fcgi_stream_begin(w->stream, fd, timeout_ms, &stream, &error) != 0) {
-        log_write(LOG_DEBUG, "no request on a connection", LOG_STR("cause", error.cause));
+        log_write(LOG_DEBUG, "no request on a connection", LOG_STR("detail", error.detail));
     } else {
         (void)api_serve(&w->api, stream, w->arena);
         (void)fcgi_stream_end(w->stream);

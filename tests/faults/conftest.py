@@ -3,9 +3,7 @@
 
 import pytest
 import stack as stack_module
-
-# Runs that nobody stops must outlast every test: it is not their own limit that ends them.
-LONG_LIMITS = "[task faults.hang]\nseconds = 600\n[task faults.cooperative]\nseconds = 600\n"
+from pool import LONG_LIMITS
 
 
 @pytest.fixture(scope="module")

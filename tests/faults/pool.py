@@ -6,6 +6,8 @@ from stack import alive, wait_until
 RUN = "/v1/tasks/faults."
 # A run as long as its limit allows, that listens, and leaves the cores to others.
 PATIENT = {"busy": False}
+# Runs that nobody stops outlast every test: it is not their own limit that ends them.
+LONG_LIMITS = "[task faults.hang]\nseconds = 600\n[task faults.cooperative]\nseconds = 600\n"
 
 
 def members(stack, kind, **wanted):

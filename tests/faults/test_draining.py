@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 import requests
-from pool import PATIENT, RUN, find, members, pids, wait_until_gone
+from pool import LONG_LIMITS, PATIENT, RUN, find, members, pids, wait_until_gone
 from stack import BUILD, Later, alive, descendants, problem_of, wait_until
 
 ECHO = RUN + "echo"
@@ -30,8 +30,7 @@ def run_for(stack, seconds):
 
 
 def configure(stack, text):
-    path = stack.var / "gangsaw.conf"
-    path.write_text(path.read_text().split("[compute]")[0] + text)
+    (stack.var / "gangsaw.conf").write_text(LONG_LIMITS + text)
 
 
 def reload(stack):

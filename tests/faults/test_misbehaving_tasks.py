@@ -157,12 +157,15 @@ def test_a_few_words_are_all_in_the_log(faults):
     wait_until(lambda: len(said()) >= 3)
 
 
-def test_descriptors_are_limited_and_none_is_missed_afterwards(faults):
-    for _ in range(4):
+def test_descriptors_are_limited_and_the_next_run_lacks_none(faults):
+    opened = []
+    for _ in range(6):  # three on each executor, if it stayed
         answer = faults.post(RUN + "fd", json={"count": 100000})
         assert answer.status_code == 200
-        assert 40 <= answer.json()["result"]["opened"] < 64
-        assert answers(faults)
+        opened.append(answer.json()["result"]["opened"])
+    assert 30 < min(opened) and max(opened) < 10000
+    assert max(opened) - min(opened) < 10  # what one forgot is not missing for another
+    assert answers(faults)
 
 
 def test_a_task_cannot_speak_for_the_server(faults):

@@ -23,6 +23,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define RUN 42
+#define RESIDENT 123456 /* bytes, by the executor's words */
 #define OUTPUT_BYTES 200000
 
 static const char *text_types[] = {"text/plain", "text/html", NULL};
@@ -87,14 +88,18 @@ static void send_message(const struct context *c, enum wire_kind kind, uint64_t 
     assert_int_equal(payload_append(&p, body, body_size, &err), 0);
     if (record)
         assert_int_equal(payload_append(&p, record->bytes, record->size, &err), 0);
-    assert_int_equal(wire_send(c->executor, kind, run, &p, body_size, kind == WIRE_STARTED, &err),
-                     0);
+    assert_int_equal(wire_send(c->executor, kind, run, &p, body_size, &err), 0);
     payload_release(&p);
 }
 
 static void send_started(const struct context *c)
 {
-    send_message(c, WIRE_STARTED, RUN, "", 0, NULL);
+    struct payload record = PAYLOAD_INIT;
+    struct error err;
+    struct wire_writer w = {.payload = &record, .error = &err};
+    wire_put_u64(&w, RESIDENT);
+    send_message(c, WIRE_STARTED, RUN, "", 0, &record);
+    payload_release(&record);
 }
 
 static void send_output(const struct context *c, const char *name, const char *media_type,
@@ -393,7 +398,7 @@ static void test_a_withdrawn_call_is_not_begun(void **state)
     struct payload nothing = PAYLOAD_INIT;
     struct error err;
     assert_true(call_withdraw(&c->call));
-    assert_int_equal(wire_send(c->executor, WIRE_STARTED, RUN, &nothing, 0, true, &err), -1);
+    assert_int_equal(wire_send(c->executor, WIRE_STARTED, RUN, &nothing, 0, &err), -1);
     assert_int_equal(err.code, ERR_UNAVAILABLE);
 }
 
@@ -404,6 +409,29 @@ static void test_a_call_that_has_just_started_cannot_be_withdrawn(void **state)
     assert_false(call_withdraw(&c->call));
     assert_int_equal(c->call.state, CALL_STARTED);
     assert_int_equal(c->call.executor, getpid());
+}
+
+static void test_a_large_order_is_held_back_until_the_run_starts(void **state)
+{
+    struct context *c = *state;
+    struct wire_message m;
+    struct error err;
+    struct payload order = PAYLOAD_INIT;
+    assert_int_equal(payload_reserve(&order, 2 * PAYLOAD_INLINE_MAX, &err), 0);
+    order.size = 2 * PAYLOAD_INLINE_MAX;
+    c->call.held = &order;
+    c->call.held_body_size = PAYLOAD_INLINE_MAX;
+    send_started(c);
+    receive(c);
+    assert_int_equal(c->call.state, CALL_STARTED);
+    assert_int_equal(c->call.resident_before, RESIDENT);
+    assert_int_equal(wire_receive(c->executor, SIZE_MAX, &m, &err), 1);
+    assert_int_equal(m.kind, WIRE_RUN);
+    assert_int_equal(m.run, RUN);
+    assert_int_equal(m.body_size, PAYLOAD_INLINE_MAX);
+    assert_int_equal(m.payload.size, 2 * PAYLOAD_INLINE_MAX);
+    payload_release(&m.payload);
+    payload_release(&order);
 }
 
 static void test_noise_is_refused_and_leaves_nothing_behind(void **state)
@@ -434,10 +462,8 @@ static void test_killing_ends_the_executor_and_nobody_else(void **state)
     int status;
     pid_t child = fork();
     if (child == 0) {
-        struct payload nothing = PAYLOAD_INIT;
-        struct error err;
         (void)close(c->call.fd);
-        (void)wire_send(c->executor, WIRE_STARTED, RUN, &nothing, 0, true, &err);
+        send_started(c);
         for (;;)
             (void)pause();
     }
@@ -463,6 +489,7 @@ int main(void)
         TEST(test_a_run_as_it_should_be),
         TEST(test_a_result_is_not_needed),
         TEST(test_a_start_without_credentials_is_refused),
+        TEST(test_a_large_order_is_held_back_until_the_run_starts),
         TEST(test_a_second_start_is_refused),
         TEST(test_nothing_comes_before_the_start),
         TEST(test_messages_of_another_run_and_orders_are_refused),

@@ -25,8 +25,8 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define QUEUE_LENGTH 2
-#define LONG_SECONDS 600 /* nobody waits that long */
-#define FOR_EVER 3600
+#define LONG_SECONDS 30
+#define FOR_EVER 60 /* seconds: no test takes as long, and a failing one ends */
 
 static const struct task_desc task = {.name = "demo.x",
                                       .module = "demo",
@@ -93,9 +93,9 @@ static bool send_plain(int fd, enum wire_kind kind, uint64_t run)
     struct payload p = PAYLOAD_INIT;
     struct error err;
     struct wire_writer w = {.payload = &p, .error = &err};
-    if (kind == WIRE_RESULT)
+    if (kind == WIRE_RESULT || kind == WIRE_STARTED)
         wire_put_u64(&w, 5);
-    bool is_sent = wire_send(fd, kind, run, &p, 0, kind == WIRE_STARTED, &err) == 0;
+    bool is_sent = wire_send(fd, kind, run, &p, 0, &err) == 0;
     payload_release(&p);
     return is_sent;
 }
@@ -121,6 +121,18 @@ static void start_and_hang(const struct gang *g, int fd, const struct wire_messa
     (void)g;
     (void)send_plain(fd, WIRE_STARTED, m->run);
     (void)sleep(FOR_EVER);
+}
+
+static void start_and_hold_memory(const struct gang *g, int fd, const struct wire_message *m)
+{
+    size_t size = 16 * 1024 * 1024;
+    char *bytes = malloc(size);
+    (void)g;
+    (void)send_plain(fd, WIRE_STARTED, m->run);
+    while (bytes) { /* again and again: idle memory may be swapped out */
+        explicit_bzero(bytes, size);
+        (void)usleep(10000);
+    }
 }
 
 static void start_and_talk_nonsense(const struct gang *g, int fd, const struct wire_message *m)
@@ -364,9 +376,9 @@ static void test_memory_over_the_limit_is_a_crash_that_names_it(void **state)
 {
     struct context *c = *state;
     struct task_desc small = task;
-    small.memory_bytes = 1024 * 1024 - 1; /* less than any process has */
+    small.memory_bytes = 8 * 1024 * 1024;
     c->request.task = &small;
-    start_executor(c, start_and_hang);
+    start_executor(c, start_and_hold_memory);
     assert_ends_with(c, ERR_EXECUTOR_CRASHED);
     assert_non_null(strstr(c->error.detail, "memory_mb"));
     assert_killed(c);

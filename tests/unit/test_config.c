@@ -409,14 +409,14 @@ static void test_what_is_printed_reads_back_the_same(void **state)
     struct strbuf first = STRBUF_INIT, second = STRBUF_INIT;
     (void)setenv("GANGSAW_TASK_DEMO_SUM_SQUARES_SECONDS", "5", 1);
     const struct config *cfg =
-        load(c, "[compute]\nslots = 3\npreload = image demo\nqueue_seconds = 0.000001\n"
+        load(c, "[compute]\nslots = 3\npreload = image demo\nqueue_seconds = 0.100001\n"
                 "[http]\nmax_body_bytes = 1234567\nmax_json_bytes = 3M\n"
                 "[server]\nrun_dir = /tmp/a b#c\nlog_level = error\n"
                 "[task image.transform]\nmax_megapixels = 71.25\noutput_bytes = 3G\n"
                 "[task demo.sum_squares]\nseconds = 123456789.123456\n");
     config_print(cfg, &first);
     assert_non_null(strstr(first.text, "\n[compute]\nslots = 3\n"));
-    assert_non_null(strstr(first.text, "\nqueue_seconds = 0.000001\n"));
+    assert_non_null(strstr(first.text, "\nqueue_seconds = 0.100001\n"));
     assert_non_null(strstr(first.text, "\nmax_json_bytes = 3M\n"));
     assert_non_null(strstr(first.text, "\nlog_level = error\n"));
     assert_non_null(strstr(first.text, "\n[task image.transform]\nmax_megapixels = 71.25\n"));

@@ -93,7 +93,7 @@ static void capture(struct datagram *d, size_t size, size_t body_size)
     struct payload payload;
     struct error err;
     fill(&payload, size);
-    assert_int_equal(wire_send(p.from, WIRE_OUTPUT, 7, &payload, body_size, false, &err), 0);
+    assert_int_equal(wire_send(p.from, WIRE_OUTPUT, 7, &payload, body_size, &err), 0);
     struct iovec iov = {d->bytes, sizeof(d->bytes)};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
@@ -160,7 +160,7 @@ static void test_what_is_sent_arrives_inline_and_by_memfd(void **state)
         struct error err;
         fill(&sent, cases[i].size);
         assert_int_equal(
-            wire_send(p.from, WIRE_RUN, UINT64_MAX - i, &sent, cases[i].body_size, false, &err), 0);
+            wire_send(p.from, WIRE_RUN, UINT64_MAX - i, &sent, cases[i].body_size, &err), 0);
         payload_release(&sent); /* the receiver's copy is its own */
         assert_int_equal(wire_receive(p.to, cases[i].size, &m, &err), 1);
         assert_int_equal(m.kind, WIRE_RUN);
@@ -185,7 +185,7 @@ static void test_messages_keep_their_bounds_and_order(void **state)
     for (size_t i = 0; i < 20; i++) {
         struct payload sent;
         fill(&sent, i);
-        assert_int_equal(wire_send(p.from, WIRE_OUTPUT, i + 1, &sent, i, false, &err), 0);
+        assert_int_equal(wire_send(p.from, WIRE_OUTPUT, i + 1, &sent, i, &err), 0);
         payload_release(&sent);
     }
     for (size_t i = 0; i < 20; i++) {
@@ -207,7 +207,7 @@ static void test_credentials_are_the_senders_and_absent_when_not_asked_for(void 
         struct wire_message m;
         struct error err;
         assert_int_equal(setsockopt(p.to, SOL_SOCKET, SO_PASSCRED, &asked, sizeof(asked)), 0);
-        assert_int_equal(wire_send(p.from, WIRE_STARTED, 1, &nothing, 0, asked, &err), 0);
+        assert_int_equal(wire_send(p.from, WIRE_STARTED, 1, &nothing, 0, &err), 0);
         assert_int_equal(wire_receive(p.to, 0, &m, &err), 1);
         assert_int_equal(m.sender, asked ? getpid() : 0);
         payload_release(&m.payload);
@@ -336,7 +336,7 @@ static void test_over_the_limit_is_too_large_and_leaves_nothing(void **state)
         struct wire_message m;
         struct error err;
         fill(&sent, sizes[i]);
-        assert_int_equal(wire_send(p.from, WIRE_OUTPUT, 1, &sent, 0, false, &err), 0);
+        assert_int_equal(wire_send(p.from, WIRE_OUTPUT, 1, &sent, 0, &err), 0);
         payload_release(&sent);
         int before = count_descriptors();
         assert_int_equal(wire_receive(p.to, 100, &m, &err), -1);
@@ -371,10 +371,10 @@ static void test_a_peer_that_went_is_the_end(void **state)
         struct wire_message m;
         struct error err;
         if (left_unread) /* the connection is then reset, not closed */
-            assert_int_equal(wire_send(p.to, WIRE_RUN, 1, &nothing, 0, false, &err), 0);
+            assert_int_equal(wire_send(p.to, WIRE_RUN, 1, &nothing, 0, &err), 0);
         (void)close(p.from);
         assert_int_equal(wire_receive(p.to, 100, &m, &err), 0);
-        assert_int_equal(wire_send(p.to, WIRE_RUN, 1, &nothing, 0, false, &err), -1);
+        assert_int_equal(wire_send(p.to, WIRE_RUN, 1, &nothing, 0, &err), -1);
         assert_int_equal(err.code, ERR_UNAVAILABLE);
         (void)close(p.to);
     }

@@ -14,8 +14,9 @@
 
 /* What became of a request besides its status; for the log line. */
 struct api_trace {
-    const char *task; /* NULL when none was named */
+    const char *task;                 /* NULL when none was named */
     int64_t queue_us, run_us, cpu_us; /* of the run; 0 when none was computed */
+    int64_t parsed_bytes;             /* of a body that was parsed here: what the heap grew by */
 };
 
 struct api {

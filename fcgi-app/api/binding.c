@@ -9,6 +9,7 @@
 
 #include "base/base64.h"
 #include "base/utf8.h"
+#include "http/field.h"
 #include "http/multipart.h"
 #include "http/query.h"
 
@@ -135,8 +136,9 @@ static bool is_given(const cJSON *params, const cJSON *last, const char *name)
 }
 
 /*
- * Every member of `object` becomes a parameter; those named like an input are left for later. An object repeats
- * no name, so only what was given before is compared: a million members must not take n² steps.
+ * Every member of `object` becomes a parameter; those named like an input are left for later. An
+ * object repeats no name, so only what was given before is compared: a million members must not
+ * take n² steps.
  */
 static void take_members(struct reader *r, cJSON *object)
 {
@@ -162,10 +164,38 @@ static const char *text_member(const cJSON *object, const char *name)
     return text ? text : "";
 }
 
+static bool has_control(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (*c < 0x20 || *c == 0x7f)
+            return true;
+    }
+    return false;
+}
+
+/* What a JSON input says of itself is held to the rules of a multipart part. */
+static int read_labels(struct reader *r, const cJSON *item, const char *pointer,
+                       const char **ret_media_type, const char **ret_file_name)
+{
+    const char *rest = "", *media_type = text_member(item, "media_type");
+    const char *file_name = text_member(item, "file_name");
+    int count = r->errors->count;
+    *ret_media_type = *media_type ? field_media_type(r->arena, media_type, &rest) : "";
+    *ret_file_name = field_file_name(file_name);
+    if (!*ret_media_type || (*rest != '\0' && *rest != ';'))
+        field_errors_add(r->errors, json_pointer_join(r->arena, pointer, "media_type"),
+                         "must be a media type like image/png");
+    if (has_control(file_name))
+        field_errors_add(r->errors, json_pointer_join(r->arena, pointer, "file_name"),
+                         "must not have control characters");
+    return r->errors->count == count ? 0 : -1;
+}
+
 /* {"base64": "…", "media_type": …, "file_name": …} at `pointer`. */
 static int read_json_input(struct reader *r, const struct task_slot *slot, const cJSON *item,
                            const char *pointer, struct error *reterr)
 {
+    const char *media_type, *file_name;
     const char *text = cJSON_GetStringValue(json_member(item, "base64"));
     bool is_known = text != NULL;
     for (const cJSON *m = cJSON_IsObject(item) ? item->child : NULL; m; m = m->next)
@@ -178,6 +208,8 @@ static int read_json_input(struct reader *r, const struct task_slot *slot, const
                          "you like");
         return 0;
     }
+    if (read_labels(r, item, pointer, &media_type, &file_name) != 0)
+        return 0;
     size_t size = strlen(text);
     struct payload *body = r->out->body;
     if (payload_reserve(body, base64_decoded_max(size), reterr) != 0)
@@ -190,8 +222,7 @@ static int read_json_input(struct reader *r, const struct task_slot *slot, const
     }
     size_t offset = body->size;
     body->size += (size_t)decoded;
-    return add_input(r, slot, text_member(item, "media_type"), text_member(item, "file_name"),
-                     offset, (size_t)decoded, reterr);
+    return add_input(r, slot, media_type, file_name, offset, (size_t)decoded, reterr);
 }
 
 static int read_json_inputs(struct reader *r, const cJSON *root, struct error *reterr)
@@ -414,8 +445,10 @@ int binding_read(struct http_request *req, const struct config *cfg, const struc
                        .task = task,
                        .errors = errors,
                        .out = ret_binding};
-    if (read_query(&r, reterr) != 0 || read_body(&r, reterr) != 0)
+    if (read_query(&r, reterr) != 0 || read_body(&r, reterr) != 0) {
+        *errors = (struct field_errors){.arena = errors->arena}; /* of another problem's type */
         return -1;
+    }
     /* A mistake in reading would only make the schema repeat it. */
     bool is_object = !errors->first || errors->first->pointer[0] != '\0';
     if (is_object)

@@ -2,6 +2,7 @@
 /*
  * serve.c - one request from its stream to its log line
  */
+#include <poll.h>
 #include <string.h>
 
 #include "api/api.h"
@@ -66,6 +67,13 @@ static void log_request(const struct api *api, const struct http_request *req,
         LOG_STR("cause", has_failed && error->cause[0] ? error->cause : NULL));
 }
 
+/* A body that ends early is no mistake of a client that is gone. */
+static bool has_left(const struct http_stream *stream)
+{
+    struct pollfd peer = {.fd = stream->peer_fd, .events = POLLRDHUP};
+    return stream->peer_fd >= 0 && poll(&peer, 1, 0) > 0;
+}
+
 int api_serve(struct api *api, struct http_stream *stream, struct arena *a)
 {
     struct http_limits limits = {api->config->http_max_params,
@@ -85,10 +93,15 @@ int api_serve(struct api *api, struct http_stream *stream, struct arena *a)
     http_response_header(&res, "Server-Timing", "queue;dur=%.3f, run;dur=%.3f",
                          (double)api->trace.queue_us / 1e3, (double)api->trace.run_us / 1e3);
     bool is_sent = false;
+    if (error.code != ERR_NONE && has_left(stream))
+        error.code = ERR_STOPPED;
     if (error.code != ERR_STOPPED) {
         http_body_discard(req);
         is_sent = http_response_send(&res, req) == 0;
     }
     log_request(api, req, &res, &match, &error, is_sent);
+    bool is_parsed = strcmp(req->media_type, "application/json") == 0 ||
+                     strcmp(req->media_type, "multipart/form-data") == 0;
+    api->trace.parsed_bytes = is_parsed ? req->body_read : 0;
     return is_sent ? 0 : -1;
 }

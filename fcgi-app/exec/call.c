@@ -61,7 +61,8 @@ int call_connect(struct call *c, struct gang *g, struct payload *order, size_t b
     }
     c->state = CALL_SENT;
     /* What is given up stays queued until an executor looks at it: that must not hold memfds, whose
-     * memory belongs to nobody by then and whose descriptors count against every process of ours. */
+     * memory belongs to nobody by then and whose descriptors count against every process of ours.
+     */
     c->held = order->fd >= 0 ? order : NULL;
     c->held_body_size = body_size;
     struct payload nothing = PAYLOAD_INIT;

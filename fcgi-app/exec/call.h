@@ -24,8 +24,8 @@ struct call {
     int fd; /* the connection; -1: none */
     uint64_t run;
     enum call_state state;
-    pid_t executor; /* who answered, by the kernel's word; 0 before */
-    int statm_fd;   /* its memory figures; -1 until sampled */
+    pid_t executor;       /* who answered, by the kernel's word; 0 before */
+    int statm_fd;         /* its memory figures; -1 until sampled */
     struct payload *held; /* an order in a memfd: sent once an executor has started the run */
     size_t held_body_size;
     size_t resident_before; /* the executor's memory before the run, by its own words */

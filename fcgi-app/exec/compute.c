@@ -23,7 +23,7 @@ struct wait {
     struct gang *gang;
     struct gang_place *place;
     struct call call;
-    struct control *control; /* the executor's, once it started */
+    struct control *control; /* the executor's; NULL before it started, and when it has ended */
     int executor;
     int64_t queue_deadline_us, run_deadline_us, kill_at_us, sample_at_us;
     bool is_stopping, peer_left, watch_fired;
@@ -38,13 +38,18 @@ static int set_overloaded(const struct wait *w, struct error *reterr, const char
         shape->slots[w->request->task->class], shape->queue_length, w->request->queue_seconds);
 }
 
-/* The master notes an executor's pid right after it forked it; the executor may have been faster. */
-static int find_executor(const struct wait *w)
+/*
+ * Which executor answered. The master notes its pid right after it forked it, and the executor may
+ * have been faster; or it has computed the run, ended and been reaped before we came to read that
+ * it started: *ret_index is then -1. -1 when no executor has or had that pid.
+ */
+static int find_executor(const struct wait *w, int *ret_index)
 {
+    int status;
     for (int tries = 0; tries < FIND_ATTEMPTS; tries++) {
-        int i = gang_executor_of(w->gang, w->call.executor);
-        if (i >= 0)
-            return i;
+        *ret_index = gang_executor_of(w->gang, w->call.executor);
+        if (*ret_index >= 0 || gang_exit_status(w->gang, w->call.executor, 0, &status))
+            return 0;
         (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     return -1;
@@ -52,15 +57,14 @@ static int find_executor(const struct wait *w)
 
 static void enter_started(struct wait *w)
 {
-    w->executor = find_executor(w);
-    if (w->executor < 0) {
+    if (find_executor(w, &w->executor) != 0) {
         (void)error_internal(&w->reason, "compute: started by a process that is no executor");
         w->is_stopping = true;
         call_kill(&w->call);
         w->call.state = CALL_LOST;
         return;
     }
-    w->control = gang_control(w->gang, w->executor);
+    w->control = w->executor >= 0 ? gang_control(w->gang, w->executor) : NULL;
     w->run_deadline_us = w->call.started_us + (int64_t)(w->request->seconds * 1e6);
     w->sample_at_us = w->call.started_us + SAMPLE_US;
     gang_place_enter(w->place, PLACE_RUNNING, w->call.run, w->executor);
@@ -71,7 +75,8 @@ static void begin_stop(struct wait *w)
 {
     w->is_stopping = true;
     w->kill_at_us = clock_us() + (int64_t)(w->request->grace_seconds * 1e6);
-    atomic_store(&w->control->stop_run, w->call.run);
+    if (w->control)
+        atomic_store(&w->control->stop_run, w->call.run);
     gang_place_enter(w->place, PLACE_STOPPING, w->call.run, w->executor);
 }
 
@@ -117,7 +122,8 @@ static void on_message(struct wait *w)
 static void check_memory(struct wait *w, int64_t now_us)
 {
     size_t limit = w->request->task->memory_bytes, before = w->call.resident_before;
-    /* What earlier runs left in the executor is not this run's fault; but it is the executor that says so. */
+    /* What earlier runs left in the executor is not this run's fault; but it is the executor that
+     * says so. */
     if (before > w->request->warm_bytes)
         before = w->request->warm_bytes;
     w->sample_at_us = now_us + SAMPLE_US;

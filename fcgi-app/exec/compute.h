@@ -35,7 +35,7 @@ struct compute_request {
     double queue_seconds;
     double grace_seconds;
     size_t warm_bytes; /* of memory that an executor may have kept from earlier runs, at most */
-    int peer_fd; /* hang-up there stops the run; -1: none */
+    int peer_fd;       /* hang-up there stops the run; -1: none */
     struct compute_watch watch;
 };
 

@@ -35,8 +35,10 @@
 #define IDLE_SECONDS 1              /* an idle executor looks after its memory this often */
 #define SILENT_SECONDS 10           /* a peer that connected and sends no order */
 #define HEAP_THRESHOLD (64 * 1024 * 1024)
-#define FILES_MAX 2048       /* each output of a run may be in a memfd, and those under way count per user */
-#define FILES_LEAKED 48      /* a new descriptor's number between runs: modules have left that many open */
+#define FILES_MAX \
+    2048 /* each output of a run may be in a memfd, and those under way count per user */
+#define FILES_LEAKED \
+    48 /* a new descriptor's number between runs: modules have left that many open */
 
 struct executor {
     const char *modules_dir, *preload;
@@ -193,7 +195,8 @@ static void on_idle(struct executor *e)
     e->is_trimmed = true;
 }
 
-/* A module that leaks descriptors must not starve the runs that follow: a new number tells how many. */
+/* A module that leaks descriptors must not starve the runs that follow: a new number tells how
+ * many. */
 static bool has_leaked_files(void)
 {
     int fd = fcntl(EXECUTOR_FD_SOCKET, F_DUPFD_CLOEXEC, 0);

@@ -174,7 +174,8 @@ int gang_join(int memory_fd, const int socket_fds[TASK_CLASS_COUNT], struct gang
 
     struct header header;
     struct stat st;
-    if (fstat(memory_fd, &st) != 0 || pread(memory_fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header)) {
+    if (fstat(memory_fd, &st) != 0 ||
+        pread(memory_fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header)) {
         (void)error_errno(reterr, "gang: read");
         goto fail;
     }

@@ -106,7 +106,8 @@ bool gang_run_is_wanted(const struct gang *g, uint64_t run);
 /* Free all places of a worker that died. */
 void gang_worker_ended(struct gang *g, pid_t pid);
 
-/* Ask the parent of executor `i`, if it still is process `pid`, to kill it: it broke the protocol. */
+/* Ask the parent of executor `i`, if it still is process `pid`, to kill it: it broke the protocol.
+ */
 void gang_condemn(struct gang *g, int i, pid_t pid);
 
 /* How executor `pid` ended. Waits up to `timeout_ms` for its parent to know; false after that. */

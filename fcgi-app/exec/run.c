@@ -162,8 +162,7 @@ static int send_output(const struct run_output *out, int fd, struct error *reter
     wire_put_text(&w, out->media_type);
     if (w.failed)
         return -1;
-    int result =
-        wire_send(fd, WIRE_OUTPUT, out->run->number, out->payload, body_size, reterr);
+    int result = wire_send(fd, WIRE_OUTPUT, out->run->number, out->payload, body_size, reterr);
     payload_release(out->payload); /* the receiver has it now */
     return result;
 }
@@ -210,8 +209,9 @@ static void set_limits(const struct run *run)
     /* Of each memfd: it grows by doubling, and its record comes on top. */
     lower_limit(RLIMIT_FSIZE, 2 * run->output_max + 65536, &file_limit);
     if (ADDRESS_SPACE_IS_LIMITED && memory_mb > 0)
-        lower_limit(RLIMIT_AS, ADDRESS_SPACE_BASE + run->message->payload.size + run->output_max +
-                                   2 * (size_t)(memory_mb * 1048576),
+        lower_limit(RLIMIT_AS,
+                    ADDRESS_SPACE_BASE + run->message->payload.size + run->output_max +
+                        2 * (size_t)(memory_mb * 1048576),
                     &space_limit);
 }
 

@@ -8,10 +8,9 @@
  * Both ends check everything they read: an executor may have been taken over by its input.
  *
  *   peer → executor   RUN      body: bytes of all inputs       record: see order_encode()
- *                     OFFER    nothing: a RUN too large to queue, which follows once STARTED has come
- *   executor → peer   STARTED  record: resident bytes before the run
- *                     OUTPUT   body: the bytes                 record: name, media type
- *                     RESULT   body: JSON text                 record: CPU time     — an end
+ *                     OFFER    nothing: a RUN too large to queue, which follows once STARTED has
+ * come executor → peer   STARTED  record: resident bytes before the run OUTPUT   body: the bytes
+ * record: name, media type RESULT   body: JSON text                 record: CPU time     — an end
  *                     ERROR    record: code, detail, cause, CPU time               — an end
  */
 #ifndef EXEC_WIRE_H

@@ -125,3 +125,13 @@ char *field_media_type(struct arena *a, const char *text, const char **ret_rest)
     *ret_rest = p + type + 1 + subtype;
     return media_type;
 }
+
+const char *field_file_name(const char *path)
+{
+    const char *segment = path;
+    for (const char *c = path; *c; c++) {
+        if (*c == '/' || *c == '\\')
+            segment = c + 1;
+    }
+    return strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0 ? "" : segment;
+}

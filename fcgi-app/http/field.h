@@ -47,4 +47,10 @@ char *field_param_value(struct arena *a, const struct field_param *param);
  */
 char *field_media_type(struct arena *a, const char *text, const char **ret_rest);
 
+/*
+ * A file name is a label, never a place: what stands behind the last slash of `path`, "" for a dot
+ * or two.
+ */
+const char *field_file_name(const char *path);
+
 #endif

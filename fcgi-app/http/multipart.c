@@ -155,17 +155,6 @@ static char *extended_text(const struct parser *p, const struct field_param *par
     return utf8_is_valid(text, size) ? text : NULL;
 }
 
-/* A file name is a label, never a place: what stands before the last slash goes. */
-static const char *last_segment(const char *path)
-{
-    const char *segment = path;
-    for (const char *c = path; *c; c++) {
-        if (*c == '/' || *c == '\\')
-            segment = c + 1;
-    }
-    return strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0 ? "" : segment;
-}
-
 static int take_disposition_param(const struct parser *p, const struct field_param *param,
                                   struct multipart_part *part, bool *is_extended)
 {
@@ -182,7 +171,7 @@ static int take_disposition_param(const struct parser *p, const struct field_par
         if (part->file_name && *is_extended == is_extended_name)
             return refuse(p, "has two file names");
         if (!part->file_name || is_extended_name)
-            part->file_name = last_segment(text);
+            part->file_name = field_file_name(text);
         *is_extended = *is_extended || is_extended_name;
     }
     return 0;

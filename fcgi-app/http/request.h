@@ -51,8 +51,8 @@ struct http_request {
 /*
  * Read and check the request line and headers. On failure *ret_request is set all the same,
  * so that the problem can be answered.
- * Path: PATH_INFO where it is set (plain CGI, wherever the script is mounted), else DOCUMENT_URI, which
- * nginx has decoded and normalised, else SCRIPT_NAME. No control characters, valid UTF-8.
+ * Path: PATH_INFO where it is set (plain CGI, wherever the script is mounted), else DOCUMENT_URI,
+ * which nginx has decoded and normalised, else SCRIPT_NAME. No control characters, valid UTF-8.
  * Errors: ERR_INVALID_REQUEST (bad method, Content-Length, Content-Type, path or query),
  * ERR_HEADERS_TOO_LARGE.
  */

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,6 +25,7 @@
 #include "pool/scoreboard.h"
 
 #define LISTEN_FD 0
+#define TRIM_BYTES (256 * 1024) /* of a body; parsed it may be forty times as much */
 #define READY_TIMEOUT_MS 200
 #define READY_KNOWN_US 500000
 #define FILES_MAX 4096 /* each output of a run may come in a memfd of its own */
@@ -93,8 +95,8 @@ static int open_gang(enum pool_kind kind, struct gang **ret_gang, struct error *
 }
 
 /*
- * Readiness, from the compute master's own words; asked anew after a while only, so that probes are no load
- * on the master, and its silence is none on this pool.
+ * Readiness, from the compute master's own words; asked anew after a while only, so that probes are
+ * no load on the master, and its silence is none on this pool.
  */
 static int check_compute(const struct config *cfg, struct error *reterr)
 {
@@ -109,12 +111,13 @@ static int check_compute(const struct config *cfg, struct error *reterr)
     }
     if (is_ready)
         return 0;
-    return error_set(reterr, ERR_UNAVAILABLE, "The compute pool is not there, starting or draining.");
+    return error_set(reterr, ERR_UNAVAILABLE,
+                     "The compute pool is not there, starting or draining.");
 }
 
 /*
- * When the master is dead nobody ends us any more, and a peer that sends slowly may hold us in a read: let
- * the socket go, at once and in any state, and end by the drain limit.
+ * When the master is dead nobody ends us any more, and a peer that sends slowly may hold us in a
+ * read: let the socket go, at once and in any state, and end by the drain limit.
  */
 static void on_master_death(int signal_number)
 {
@@ -143,8 +146,7 @@ static int open_worker(struct worker *w, enum pool_kind kind, int index, struct 
         return -1;
     w->record = &w->board.workers[index];
     if (open_gang(kind, &gang, reterr) != 0 || open_signals(w, reterr) != 0 ||
-        tie_to_master(w->config, reterr) != 0 ||
-        api_open(w->config, gang, &w->api, reterr) != 0)
+        tie_to_master(w->config, reterr) != 0 || api_open(w->config, gang, &w->api, reterr) != 0)
         return -1;
     w->api.check_ready = check_compute;
     w->api.watch = (struct compute_watch){WORKER_FD_LIFELINE, drain, w};
@@ -173,6 +175,9 @@ static void serve(struct worker *w, int fd)
         (void)api_serve(&w->api, stream, w->arena);
         (void)fcgi_stream_end(w->stream);
         arena_reset(w->arena);
+        /* A tree of a million values would stay with the heap of each worker that met one. */
+        if (w->api.trace.parsed_bytes > TRIM_BYTES)
+            (void)malloc_trim(0);
         atomic_fetch_add(&w->record->requests, 1);
     }
     worker_enter(w->record, w->is_draining ? WORKER_DRAINING : WORKER_IDLE);
@@ -191,8 +196,8 @@ static void wait_and_serve(struct worker *w)
     }
     /* Nobody else was woken for this connection: take it, even with an end in the same moment. */
     int fd = is_connection ? accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC) : -1;
-    bool is_short = is_connection && fd < 0 &&
-                    (errno == EMFILE || errno == ENFILE || errno == ENOMEM);
+    bool is_short =
+        is_connection && fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM);
     if (is_ending || is_short) /* a fresh process does better */
         drain(w);
     if (fd >= 0)

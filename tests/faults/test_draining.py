@@ -77,7 +77,7 @@ def test_a_pool_that_drains_takes_no_more_requests(one_slot):
 
 
 def test_a_pool_can_start_while_the_one_before_still_drains(one_slot):
-    run = run_for(one_slot, 5)
+    run = run_for(one_slot, 8)
     one_slot.wait_for_load(busy=1)
     old = one_slot.pid("compute")
     one_slot.signal("compute")
@@ -127,7 +127,9 @@ def test_hup_renews_workers_and_executors_behind_the_same_master(one_slot):
 
 def test_requests_that_run_and_wait_outlive_a_reload(one_slot):
     """The new processes serve meanwhile, with a slot of their own."""
-    running, waiting = run_for(one_slot, 5), run_for(one_slot, 0.1)
+    running = run_for(one_slot, 8)
+    one_slot.wait_for_load(busy=1)
+    waiting = run_for(one_slot, 0.1)
     one_slot.wait_for_load(busy=1, waiting=1)
     one_slot.signal("compute", signal.SIGHUP)
     wait_until(lambda: one_slot.pool()["generation"] == 2 and one_slot.pool()["ready"])

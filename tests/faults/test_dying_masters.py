@@ -105,6 +105,6 @@ def test_without_compute_its_tasks_are_unavailable_until_it_is_back(one_slot):
     problem_of(answer, "unavailable", 503)
     assert answer.headers["Retry-After"].isdigit()
     assert one_slot.get("/livez").status_code == 200
-    problem_of(one_slot.get("/readyz"), "unavailable", 503)
+    wait_until(lambda: one_slot.get("/readyz").status_code == 503)
     assert works(one_slot)
-    assert one_slot.get("/readyz").status_code == 200
+    wait_until(lambda: one_slot.get("/readyz").status_code == 200)

@@ -21,10 +21,10 @@ def test_recycling_under_load_loses_nothing(start_faults):
     stack = start_faults(compute_slots=2, executor_max_runs=5, compute_queue_length=16)
 
     def ask():
-        return [stack.later(ECHO, json={}).result().status_code for _ in range(50)]
+        return [stack.later(ECHO, json={}).result() for _ in range(50)]
 
-    for statuses in [each.result(120) for each in [Later(ask) for _ in range(4)]]:
-        assert statuses == [200] * 50
+    for answers in [each.result(120) for each in [Later(ask) for _ in range(4)]]:
+        assert [answer.text for answer in answers if answer.status_code != 200] == []
     wait_until(lambda: exits(stack)["finished"] >= 200 / 6 - 2)  # five runs each, give or take one
     assert set(exits(stack)) == {"finished", "failed"} and exits(stack)["failed"] == 0
     wait_until(lambda: len(pids(stack, state="idle")) == 2)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bodies: the three kinds of them, and the query, mean the same; what is wrong with them is all said
- * at once, each mistake with its place. Parameters are shown as JSON, inputs as NAME=TYPE:FILE:BYTES.
+ * Bodies: the three kinds of them, and the query, mean the same; what is wrong with them is all
+ * said at once, each mistake with its place. Parameters are shown as JSON, inputs as
+ * NAME=TYPE:FILE:BYTES.
  */
 #include "api/binding.h"
 
@@ -21,8 +22,8 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 #define LIMITS "\"limits\": {\"seconds\": 1, \"memory_mb\": 64, \"output_bytes\": 1000}"
-#define HEAD(name)                                                                                 \
-    "{\"name\": \"" name                                                                           \
+#define HEAD(name)       \
+    "{\"name\": \"" name \
     "\", \"version\": 1, \"module\": \"t\", \"class\": \"cpu\", \"summary\": \"Test\", "
 
 /* One input and typed parameters; an optional and a repeated input; none. */
@@ -32,15 +33,17 @@ static const char one[] =
                   "\"params\": {\"type\": \"object\", \"additionalProperties\": false, "
                   "\"properties\": {\"width\": {\"type\": \"integer\", \"minimum\": 1}, "
                   "\"strip\": {\"type\": \"boolean\", \"default\": true}, "
-                  "\"format\": {\"type\": \"string\", \"enum\": [\"png\", \"jpeg\"]}}}, " LIMITS "}";
+                  "\"format\": {\"type\": \"string\", \"enum\": [\"png\", \"jpeg\"]}}}, " LIMITS
+                  "}";
 static const char many[] =
     HEAD("t.many") "\"inputs\": [{\"name\": \"file\", \"max_bytes\": 20, \"many\": {\"max\": 2}}, "
                    "{\"name\": \"mask\", \"max_bytes\": 20, \"optional\": true}], "
                    "\"params\": {\"type\": \"object\", \"properties\": "
                    "{\"text\": {\"type\": \"string\"}}}, " LIMITS "}";
-static const char none[] = HEAD("t.none") "\"params\": {\"type\": \"object\", \"required\": [\"n\"], "
-                                          "\"additionalProperties\": false, \"properties\": "
-                                          "{\"n\": {\"type\": \"integer\"}}}, " LIMITS "}";
+static const char none[] =
+    HEAD("t.none") "\"params\": {\"type\": \"object\", \"required\": [\"n\"], "
+                   "\"additionalProperties\": false, \"properties\": "
+                   "{\"n\": {\"type\": \"integer\"}}}, " LIMITS "}";
 
 struct context {
     struct scratch scratch;
@@ -83,11 +86,12 @@ static const char *bind(struct context *c, const char *task, const char *query, 
                         const char *body, size_t body_size)
 {
     static const struct http_limits limits = {.max_params = 50, .max_params_bytes = 8192};
-    char *params[] = {(char *)(uintptr_t)"REQUEST_METHOD=POST",
-                      (char *)(uintptr_t)"DOCUMENT_URI=/v1/tasks/x",
+    char *params[] = {(char *)(uintptr_t) "REQUEST_METHOD=POST",
+                      (char *)(uintptr_t) "DOCUMENT_URI=/v1/tasks/x",
                       arena_printf(c->arena, "QUERY_STRING=%s", query ? query : ""),
                       arena_printf(c->arena, "CONTENT_TYPE=%s", type ? type : ""),
-                      arena_printf(c->arena, "CONTENT_LENGTH=%zu", body_size), NULL};
+                      arena_printf(c->arena, "CONTENT_LENGTH=%zu", body_size),
+                      NULL};
     struct memory_stream *m = arena_alloc(c->arena, sizeof(*m));
     struct http_request *req;
     struct binding b;
@@ -129,8 +133,8 @@ static void check(struct context *c, const struct example *examples, size_t coun
 
 #define FORM "multipart/form-data; boundary=x"
 #define PART(name) "--x\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n"
-#define FILE_PART(name, file, type)                                                                \
-    "--x\r\nContent-Disposition: form-data; name=\"" name "\"; filename=\"" file                   \
+#define FILE_PART(name, file, type)                                              \
+    "--x\r\nContent-Disposition: form-data; name=\"" name "\"; filename=\"" file \
     "\"\r\nContent-Type: " type "\r\n\r\n"
 #define END "\r\n--x--\r\n"
 
@@ -143,8 +147,8 @@ static void test_all_kinds_of_bodies_mean_the_same(void **state)
          "{\"width\":20,\"image\":{\"base64\":\"UE5H\",\"media_type\":\"image/png\"}}", shown},
         {"t.one", "width=20", "application/json",
          "{\"image\":{\"media_type\":\"image/png\",\"base64\":\"UE5H\"}}", shown},
-        {"t.one", NULL, FORM,
-         PART("width") "20\r\n" FILE_PART("image", "", "image/png") "PNG" END, shown},
+        {"t.one", NULL, FORM, PART("width") "20\r\n" FILE_PART("image", "", "image/png") "PNG" END,
+         shown},
         {"t.one", "width=20", FORM, FILE_PART("image", "", "image/png") "PNG" END, shown},
         {"t.one", NULL, FORM,
          PART("params") "{\"width\":20}\r\n" FILE_PART("image", "", "image/png") "PNG" END, shown},
@@ -164,8 +168,7 @@ static void test_inputs_keep_their_names_types_and_files(void **state)
         {"t.many", NULL, "application/json",
          "{\"file\":[{\"base64\":\"UE5H\"},{\"base64\":\"\\u0055E5H\",\"file_name\":\"b\"}]}",
          "{} file=::PNG file=:b:PNG"},
-        {"t.many", NULL, FORM,
-         PART("file") "A\r\n" PART("mask") "M\r\n" PART("file") "B" END,
+        {"t.many", NULL, FORM, PART("file") "A\r\n" PART("mask") "M\r\n" PART("file") "B" END,
          "{} file=::A mask=::M file=::B"},
         {"t.many", NULL, FORM, FILE_PART("file", "a", "text/x-y") "A" END, "{} file=text/x-y:a:A"},
     };
@@ -180,7 +183,8 @@ static void test_the_query_is_typed_by_the_schema(void **state)
         {"t.none", "n=five", NULL, "", "invalid-params /n"},
         {"t.none", "n=", NULL, "", "invalid-params /n"},
         {"t.none", "n=5&n=5", NULL, "", "invalid-params /n"},
-        {"t.one", "strip=false&width=1", "image/png", "P", "{\"strip\":false,\"width\":1} image=image/png::P"},
+        {"t.one", "strip=false&width=1", "image/png", "P",
+         "{\"strip\":false,\"width\":1} image=image/png::P"},
         {"t.one", "strip=no", "image/png", "P", "invalid-params /strip"},
         {"t.many", "text=5", FORM, PART("file") "A" END, "{\"text\":\"5\"} file=::A"},
         {"t.none", "n=%zz", NULL, "", "invalid-request"},
@@ -217,7 +221,8 @@ static void test_every_mistake_is_named_at_once(void **state)
          "invalid-params /file"},
         {"t.one", NULL, FORM, FILE_PART("other", "a", "image/png") "A" END,
          "invalid-params /other /image"},
-        {"t.many", NULL, FORM, PART("text") "\xff\r\n" PART("file") "A" END, "invalid-params /text"},
+        {"t.many", NULL, FORM, PART("text") "\xff\r\n" PART("file") "A" END,
+         "invalid-params /text"},
     };
     check(*state, examples, COUNT(examples));
 }
@@ -231,7 +236,8 @@ static void test_bodies_that_cannot_be_read_have_their_own_problems(void **state
         {"t.one", NULL, "multipart/form-data", "x", "invalid-request"},
         {"t.one", NULL, FORM, "--y\r\n", "invalid-request"},
         {"t.one", NULL, "image/gif", "GIF", "unsupported-media-type"},
-        {"t.one", NULL, FORM, FILE_PART("image", "a", "text/plain") "T" END, "unsupported-media-type"},
+        {"t.one", NULL, FORM, FILE_PART("image", "a", "text/plain") "T" END,
+         "unsupported-media-type"},
         {"t.one", NULL, "application/x-www-form-urlencoded", "a=b", "unsupported-media-type"},
         {"t.none", NULL, "image/png", "PNG", "unsupported-media-type"},
         {"t.many", NULL, "image/png", "PNG", "unsupported-media-type"},
@@ -271,15 +277,17 @@ static void test_a_body_cut_short_is_refused(void **state)
             struct error err = {.code = ERR_NONE};
             struct field_errors errors = {.arena = c->arena};
             const struct http_limits limits = {.max_params = 50, .max_params_bytes = 8192};
-            char *params[] = {(char *)(uintptr_t)"REQUEST_METHOD=POST",
-                              (char *)(uintptr_t)"DOCUMENT_URI=/v1/tasks/x",
+            char *params[] = {(char *)(uintptr_t) "REQUEST_METHOD=POST",
+                              (char *)(uintptr_t) "DOCUMENT_URI=/v1/tasks/x",
                               arena_printf(c->arena, "CONTENT_TYPE=%s", types[i]),
-                              arena_printf(c->arena, "CONTENT_LENGTH=%zu", strlen(bodies[i])), NULL};
+                              arena_printf(c->arena, "CONTENT_LENGTH=%zu", strlen(bodies[i])),
+                              NULL};
             memory_stream_init(&m, params, bodies[i]);
             m.body_size = strlen(bodies[i]) - cut;
             assert_int_equal(http_request_read(&m.base, &limits, c->arena, &req, &err), 0);
             assert_int_equal(
-                binding_read(req, &c->cfg, catalog_find(c->catalog, "t.one"), &b, &errors, &err), -1);
+                binding_read(req, &c->cfg, catalog_find(c->catalog, "t.one"), &b, &errors, &err),
+                -1);
             assert_int_equal(err.code, ERR_INVALID_REQUEST);
             arena_reset(c->arena);
         }

@@ -20,24 +20,25 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 #define LIMITS "\"limits\": {\"seconds\": 1, \"memory_mb\": 64, \"output_bytes\": 1000}"
-#define HEAD(name)                                                                                 \
-    "{\"name\": \"" name                                                                           \
+#define HEAD(name)       \
+    "{\"name\": \"" name \
     "\", \"version\": 1, \"module\": \"t\", \"class\": \"cpu\", \"summary\": \"Test\", "
 #define PLAIN "\"params\": {\"type\": \"object\"}, " LIMITS
 
 /* An output in three formats, of which two can be asked for; one in one; several; none. */
 static const char picture[] =
     HEAD("t.picture") "\"inputs\": [{\"name\": \"image\", \"max_bytes\": 1000}], "
-    "\"outputs\": [{\"name\": \"image\", \"media_types\": "
-    "[\"image/jpeg\", \"image/png\", \"image/webp\"]}], "
-    "\"params\": {\"type\": \"object\", \"properties\": {\"format\": {\"type\": \"string\", "
-    "\"enum\": [\"jpeg\", \"png\", \"webp\"]}}}, " LIMITS "}";
+                      "\"outputs\": [{\"name\": \"image\", \"media_types\": "
+                      "[\"image/jpeg\", \"image/png\", \"image/webp\"]}], "
+                      "\"params\": {\"type\": \"object\", \"properties\": {\"format\": {\"type\": "
+                      "\"string\", "
+                      "\"enum\": [\"jpeg\", \"png\", \"webp\"]}}}, " LIMITS "}";
 static const char text[] =
     HEAD("t.text") "\"outputs\": [{\"name\": \"text\", \"media_types\": [\"text/plain\"]}], " PLAIN
                    "}";
-static const char several[] =
-    HEAD("t.several") "\"outputs\": [{\"name\": \"a\", \"media_types\": [\"text/plain\"], \"many\": "
-                      "{\"max\": 3}}], " PLAIN "}";
+static const char several[] = HEAD(
+    "t.several") "\"outputs\": [{\"name\": \"a\", \"media_types\": [\"text/plain\"], \"many\": "
+                 "{\"max\": 3}}], " PLAIN "}";
 static const char none[] = HEAD("t.none") PLAIN "}";
 
 struct context {
@@ -78,10 +79,10 @@ enum form { BYTES, JSON, REFUSED };
 
 struct example {
     const char *task, *accept;
-    const char *format;   /* that the client gave; NULL: none */
-    const char *input;    /* the input's media type; NULL: no input */
+    const char *format; /* that the client gave; NULL: none */
+    const char *input;  /* the input's media type; NULL: no input */
     enum form form;
-    const char *chosen;   /* the format afterwards; NULL: none */
+    const char *chosen; /* the format afterwards; NULL: none */
 };
 
 static const struct example examples[] = {
@@ -140,8 +141,7 @@ static void check(struct context *c, const struct example *e)
     if (e->format)
         (void)cJSON_AddStringToObject(b.params, "format", e->format);
     assert_int_equal(accept_parse(c->arena, e->accept, &accept, &err), 0);
-    int result =
-        negotiate(accept, catalog_find(c->catalog, e->task), &b, c->arena, &as_json, &err);
+    int result = negotiate(accept, catalog_find(c->catalog, e->task), &b, c->arena, &as_json, &err);
     enum form form = result != 0 ? REFUSED : as_json ? JSON : BYTES;
     const char *chosen = cJSON_GetStringValue(json_member(b.params, "format"));
     if (form != e->form || strcmp(chosen ? chosen : "-", e->chosen ? e->chosen : "-") != 0)

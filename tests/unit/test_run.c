@@ -51,9 +51,8 @@ static const char body[] = "abcdefghij";
 /* An order for three inputs and one parameter, as a worker sends it. */
 static void order_run(struct context *c, const char *params)
 {
-    static const struct order_input inputs[] = {{"file", "image/png", "a.png", 0, 3},
-                                                {"mask", "", "", 3, 0},
-                                                {"file", "", "", 3, 7}};
+    static const struct order_input inputs[] = {
+        {"file", "image/png", "a.png", 0, 3}, {"mask", "", "", 3, 0}, {"file", "", "", 3, 7}};
     struct order order = {.module = "demo",
                           .task = "demo.x",
                           .params = params,
@@ -256,9 +255,8 @@ static int fill_and_one_more(struct run *run, struct error *reterr)
 
 static int overflow_together(struct run *run, struct error *reterr)
 {
-    return write_all(run, OUTPUT_BYTES - 10, 1000, reterr) == 0
-               ? write_all(run, 11, 11, reterr)
-               : -1;
+    return write_all(run, OUTPUT_BYTES - 10, 1000, reterr) == 0 ? write_all(run, 11, 11, reterr)
+                                                                : -1;
 }
 
 static int overflow_at_once(struct run *run, struct error *reterr)
@@ -285,7 +283,8 @@ static int overflow_and_blame_another(struct run *run, struct error *reterr)
 
 static void test_outputs_up_to_their_limit_are_sent(void **state)
 {
-    static int (*const tasks[])(struct run *, struct error *) = {fill_exactly, fill_in_powers_of_two};
+    static int (*const tasks[])(struct run *, struct error *) = {fill_exactly,
+                                                                 fill_in_powers_of_two};
     for (size_t i = 0; i < COUNT(tasks); i++) {
         struct context *c = *state;
         compute(c, tasks[i]);
@@ -337,8 +336,8 @@ static void test_progress_stays_within_its_bounds(void **state)
     static const struct {
         double fraction;
         uint32_t ppm;
-    } cases[] = {{0.25, 250000}, {-1, 250000},      {1.5, 250000}, {1, 1000000}, {0, 0},
-                 {NAN, 0},       {INFINITY, 0}, {1e-6, 1}};
+    } cases[] = {{0.25, 250000}, {-1, 250000}, {1.5, 250000}, {1, 1000000},
+                 {0, 0},         {NAN, 0},     {INFINITY, 0}, {1e-6, 1}};
     struct context *c = *state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         (void)run_progress(c->run, cases[i].fraction, NULL);

@@ -158,6 +158,13 @@ static void be_moody(const struct gang *g, int fd, const struct wire_message *m)
         serve_politely(g, fd, m);
 }
 
+/* As one does that is recycled: gone before anybody has read what it sent. */
+static void serve_once_and_leave(const struct gang *g, int fd, const struct wire_message *m)
+{
+    serve_politely(g, fd, m);
+    _exit(0);
+}
+
 static void serve(const struct gang *g, manners how)
 {
     for (;;) {
@@ -393,14 +400,14 @@ static void test_an_executor_that_talks_nonsense_is_killed(void **state)
 }
 
 /* The master's part: reap, and note. */
-static pid_t start_noting_master(struct context *c)
+static pid_t start_noting_master(struct context *c, manners how)
 {
     pid_t pid = fork();
     if (pid != 0)
         return pid;
     pid_t executor = fork();
     if (executor == 0)
-        serve(c->gang, start_and_crash);
+        serve(c->gang, how);
     gang_executor_started(c->gang, 0, executor);
     int status;
     (void)waitpid(executor, &status, 0);
@@ -411,10 +418,22 @@ static pid_t start_noting_master(struct context *c)
 static void test_a_crash_is_told_with_its_signals_name(void **state)
 {
     struct context *c = *state;
-    pid_t master = start_noting_master(c);
+    pid_t master = start_noting_master(c, start_and_crash);
     assert_ends_with(c, ERR_EXECUTOR_CRASHED);
     assert_non_null(strstr(c->error.detail, "SIGKILL"));
     assert_int_equal(waitpid(master, NULL, 0), master);
+}
+
+static void test_a_run_of_an_executor_that_has_left_since_counts(void **state)
+{
+    struct context *c = *state;
+    for (int i = 0; i < 20; i++) {
+        pid_t master = start_noting_master(c, serve_once_and_leave);
+        if (compute(c) != 0)
+            fail_msg("%s: %s (%s)", error_name(c->error.code), c->error.detail, c->error.cause);
+        assert_true(c->outcome.was_started);
+        assert_int_equal(waitpid(master, NULL, 0), master);
+    }
 }
 
 static void note(void *context)
@@ -454,6 +473,7 @@ int main(void)
         TEST(test_memory_over_the_limit_is_a_crash_that_names_it),
         TEST(test_an_executor_that_talks_nonsense_is_killed),
         TEST(test_a_crash_is_told_with_its_signals_name),
+        TEST(test_a_run_of_an_executor_that_has_left_since_counts),
         TEST(test_another_descriptor_is_watched_and_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

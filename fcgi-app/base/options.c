@@ -106,7 +106,7 @@ const struct option options[] = {
     {OPTION(executor, max_runs), KIND_INT, .fallback = "10000", .min = 1, .max = 1000000000,
      .help = "An executor is replaced after about as many runs; they differ by up to 20 %."},
     {OPTION(executor, idle_mb), KIND_INT, .fallback = "256", .min = 16, .max = 1048576,
-     .help = "Resident memory in MiB above which an idle executor is trimmed, then replaced."},
+     .help = "Resident memory in MiB above which an executor is trimmed between runs, then replaced."},
     {OPTION(executor, grace_seconds), KIND_SECONDS, .fallback = "0.25", .min = 0.01, .max = 10,
      .help = "From telling a run to stop until its executor is killed."},
     {OPTION(executor, start_seconds), KIND_SECONDS, .fallback = "30", .min = 1, .max = 600,

@@ -11,13 +11,18 @@
 
 #include "base/clock.h"
 
-static int map(struct scoreboard *b, struct error *reterr)
+/* Takes b->fd over. */
+static int map(struct scoreboard b, struct scoreboard *ret_board, struct error *reterr)
 {
-    void *memory = mmap(NULL, (size_t)b->count * sizeof(*b->workers), PROT_READ | PROT_WRITE,
-                        MAP_SHARED, b->fd, 0);
-    if (memory == MAP_FAILED)
-        return error_errno(reterr, "scoreboard: mmap");
-    b->workers = memory;
+    void *memory = mmap(NULL, (size_t)b.count * sizeof(*b.workers), PROT_READ | PROT_WRITE,
+                        MAP_SHARED, b.fd, 0);
+    if (memory == MAP_FAILED) {
+        (void)error_errno(reterr, "scoreboard: mmap");
+        scoreboard_close(&b);
+        return -1;
+    }
+    b.workers = memory;
+    *ret_board = b;
     return 0;
 }
 
@@ -25,45 +30,28 @@ int scoreboard_create(int count, struct scoreboard *ret_board, struct error *ret
 {
     struct scoreboard b = {.count = count};
     b.fd = memfd_create("gangsaw-scoreboard", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (b.fd < 0)
-        return error_errno(reterr, "scoreboard: memfd_create");
-    if (ftruncate(b.fd, (off_t)((size_t)count * sizeof(*b.workers))) != 0 ||
+    if (b.fd < 0 || ftruncate(b.fd, (off_t)((size_t)count * sizeof(*b.workers))) != 0 ||
         fcntl(b.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
         (void)error_errno(reterr, "scoreboard: memfd");
-        goto fail;
+        scoreboard_close(&b);
+        return -1;
     }
-    if (map(&b, reterr) != 0)
-        goto fail;
-    *ret_board = b;
-    return 0;
-
-fail:
-    scoreboard_close(&b);
-    return -1;
+    return map(b, ret_board, reterr);
 }
 
 int scoreboard_join(int fd, int index, struct scoreboard *ret_board, struct error *reterr)
 {
-    struct stat st;
+    struct stat st = {0};
     struct scoreboard b = {.fd = fd};
-    if (fstat(fd, &st) != 0) {
-        (void)error_errno(reterr, "scoreboard: fstat");
-        goto fail;
-    }
-    b.count = (int)((size_t)st.st_size / sizeof(*b.workers));
+    if (fstat(fd, &st) == 0)
+        b.count = (int)((size_t)st.st_size / sizeof(*b.workers));
     if (index < 0 || index >= b.count ||
         (size_t)st.st_size != (size_t)b.count * sizeof(*b.workers)) {
-        (void)error_internal(reterr, "scoreboard: the master runs another build; restart the pool");
-        goto fail;
+        scoreboard_close(&b);
+        return error_internal(reterr,
+                              "scoreboard: the master runs another build; restart the pool");
     }
-    if (map(&b, reterr) != 0)
-        goto fail;
-    *ret_board = b;
-    return 0;
-
-fail:
-    scoreboard_close(&b);
-    return -1;
+    return map(b, ret_board, reterr);
 }
 
 void scoreboard_close(struct scoreboard *b)

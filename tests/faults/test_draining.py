@@ -132,7 +132,11 @@ def test_requests_that_run_and_wait_outlive_a_reload(one_slot):
     waiting = run_for(one_slot, 0.1)
     one_slot.wait_for_load(busy=1, waiting=1)
     one_slot.signal("compute", signal.SIGHUP)
-    wait_until(lambda: one_slot.pool()["generation"] == 2 and one_slot.pool()["ready"])
+
+    def has_taken_over():
+        return {each["generation"] for each in members(one_slot, "workers", state="idle")} == {2}
+
+    wait_until(has_taken_over, 30)
     assert one_slot.post(ECHO, json={}).status_code == 200
     assert not running.done
     assert {each["generation"] for each in members(one_slot, "executors")} == {1, 2}
@@ -227,14 +231,14 @@ def test_processes_that_do_not_get_ready_replace_nobody(start_faults, libexec, p
 
 def test_a_hup_during_a_reload_is_not_lost(one_slot):
     """However many they are, the last configuration is the one that counts."""
-    for slots in (2, 3, 4, 3, 2):
+    for slots in (2, 3, 2, 3, 4):
         configure(one_slot, f"[compute]\nslots = {slots}\n")
         one_slot.signal("compute", signal.SIGHUP)
     wait_until(lambda: one_slot.pool()["generation"] > 1)
 
     def settled():
         pool = one_slot.pool()
-        return pool["ready"] and len(members(one_slot, "executors")) == pool["classes"]["cpu"]["slots"] == 2
+        return pool["ready"] and len(members(one_slot, "executors")) == pool["classes"]["cpu"]["slots"] == 4
 
     wait_until(settled, 60)
     assert one_slot.post(ECHO, json={}).status_code == 200

@@ -55,7 +55,10 @@ def test_an_exit_in_the_middle_of_a_run_is_a_crash(faults, code):
 
 def test_crash_after_crash_slows_nobody_down(faults):
     """Executors that die young are started again with a delay, but not those that a run has killed."""
-    crash = lambda: [faults.post(RUN + "crash", json={}).status_code for _ in range(40)]
+
+    def crash():
+        return [faults.post(RUN + "crash", json={}).status_code for _ in range(40)]
+
     assert Later(crash).result(30) == [500] * 40
     assert answers(faults)
 

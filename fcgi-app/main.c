@@ -30,9 +30,9 @@ struct command {
     const char *name, *arguments, *summary;
     int word_max; /* of arguments */
     bool needs_config;
+    bool is_internal; /* not shown by help */
     int (*run)(const struct invocation *in);
     const char *process; /* its name in log lines */
-    bool is_internal;    /* not shown by help */
 };
 
 static int run_pool(const struct invocation *in)
@@ -116,15 +116,15 @@ static int run_help(const struct invocation *in);
 
 /* clang-format off */
 static const struct command commands[] = {
-    {"pool", "NAME", "run pool `api` or `compute` on the socket that is descriptor 0", 1, true, run_pool, "master", false},
-    {"worker", "NAME N", "one worker of a pool", 2, true, run_worker, "worker", true},
-    {"cgi", "", "answer one plain CGI request", 0, true, run_cgi, "cgi", false},
-    {"status", "[--json]", "what the pools of this host are doing", 1, true, run_status, "status", false},
-    {"check-config", "", "print the effective configuration, or what is wrong with it", 0, true, run_check_config, "gangsaw", false},
-    {"config-reference", "", "print every option as Markdown", 0, false, run_config_reference, "gangsaw", false},
-    {"problems", "", "print the problem types: name, status, title, description, tab-separated", 0, false, run_problems, "gangsaw", false},
-    {"version", "", "print the version", 0, false, run_version, "gangsaw", false},
-    {"help", "", "print this", 0, false, run_help, "gangsaw", false},
+    {"pool", "NAME", "run pool `api` or `compute` on the socket that is descriptor 0", 1, true, false, run_pool, "master"},
+    {"worker", "NAME N", "one worker of a pool", 2, true, true, run_worker, "worker"},
+    {"cgi", "", "answer one plain CGI request", 0, true, false, run_cgi, "cgi"},
+    {"status", "[--json]", "what the pools of this host are doing", 1, true, false, run_status, "status"},
+    {"check-config", "", "print the effective configuration, or what is wrong with it", 0, true, false, run_check_config, "gangsaw"},
+    {"config-reference", "", "print every option as Markdown", 0, false, false, run_config_reference, "gangsaw"},
+    {"problems", "", "print the problem types: name, status, title, description, tab-separated", 0, false, false, run_problems, "gangsaw"},
+    {"version", "", "print the version", 0, false, false, run_version, "gangsaw"},
+    {"help", "", "print this", 0, false, false, run_help, "gangsaw"},
 };
 /* clang-format on */
 

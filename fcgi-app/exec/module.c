@@ -70,7 +70,7 @@ static int find_module(struct module_set *set, const char *name,
             return 0;
         }
     }
-    const struct gangsaw_module *module;
+    const struct gangsaw_module *module = NULL;
     if (open_module(set, name, &module, reterr) != 0)
         return -1;
     struct loaded *l = calloc(1, sizeof(*l));

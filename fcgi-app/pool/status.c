@@ -212,7 +212,7 @@ static int connect_status(const struct config *cfg, enum pool_kind kind, int *re
 int pool_status_fetch(const struct config *cfg, enum pool_kind kind, int timeout_ms,
                       struct strbuf *ret_json, struct error *reterr)
 {
-    int fd;
+    int fd = -1;
     if (connect_status(cfg, kind, &fd, reterr) != 0)
         return -1;
     int64_t deadline_us = clock_us() + (int64_t)timeout_ms * 1000;

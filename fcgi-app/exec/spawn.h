@@ -15,7 +15,7 @@
 #include "base/config.h"
 #include "base/error.h"
 
-#define SPAWN_FDS_MAX 8
+#define SPAWN_FDS_MAX 9
 
 struct spawn {
     const char *const *argv; /* argv[0] is the program's path */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,16 +35,16 @@ static void close_fd(int *fd)
 static int spawn_worker(struct generation *g, struct child *c, int lifeline, pid_t *ret_pid,
                         struct error *reterr)
 {
-    char index[16];
+    char index[16], config[32];
     (void)snprintf(index, sizeof(index), "%d", c->index);
-    const char *argv[] = {g->program,      "worker", pool_name(g->kind), index, "--config",
-                          g->config->path, NULL};
-    if (g->config->path[0] == '\0')
-        argv[4] = NULL;
-    struct spawn s = {.argv = argv,
-                      .envp = (const char *const *)(uintptr_t)environ,
-                      .fds = {g->listen_fd, -1, STDERR_FILENO, lifeline, g->board.fd, -1, -1, -1},
-                      .fd_count = WORKER_FD_COUNT};
+    (void)snprintf(config, sizeof(config), "/proc/self/fd/%d", WORKER_FD_CONFIG);
+    const char *argv[] = {g->program, "worker", pool_name(g->kind), index, "--config",
+                          config,     NULL};
+    struct spawn s = {
+        .argv = argv,
+        .envp = (const char *const *)(uintptr_t)environ,
+        .fds = {g->listen_fd, -1, STDERR_FILENO, lifeline, g->board.fd, -1, -1, -1, g->config_fd},
+        .fd_count = WORKER_FD_COUNT};
     if (g->gang) {
         s.fds[WORKER_FD_GANG] = gang_memory_fd(g->gang);
         s.fds[WORKER_FD_ADDRESS_CPU] = gang_address_fd(g->gang, TASK_CPU);
@@ -140,15 +141,31 @@ static int count_children(struct generation *g, struct error *reterr)
     return 0;
 }
 
+/*
+ * A worker that is replaced later has to be like its siblings: the file may have been edited by
+ * then, for a reload that is still to come, or badly.
+ */
+static int keep_config(struct generation *g, struct error *reterr)
+{
+    struct strbuf text = STRBUF_INIT;
+    config_print(g->config, &text);
+    g->config_fd = memfd_create("gangsaw-config", MFD_CLOEXEC);
+    bool is_written =
+        g->config_fd >= 0 && write(g->config_fd, text.text, text.size) == (ssize_t)text.size;
+    strbuf_release(&text);
+    return is_written ? 0 : error_errno(reterr, "generation: memfd");
+}
+
 int generation_start(const struct generation *seed, struct generation **ret_generation,
                      struct error *reterr)
 {
     struct generation *g = arena_alloc(seed->arena, sizeof(*g));
     *g = *seed;
-    g->board.fd = -1;
-    if (count_children(g, reterr) != 0 ||
+    g->board.fd = g->config_fd = -1;
+    if (keep_config(g, reterr) != 0 || count_children(g, reterr) != 0 ||
         scoreboard_create(g->worker_count, &g->board, reterr) != 0) {
         gang_close(g->gang);
+        close_fd(&g->config_fd);
         return -1;
     }
     g->children = arena_alloc(g->arena, (size_t)g->child_count * sizeof(*g->children));
@@ -365,5 +382,6 @@ void generation_free(struct generation *g)
     }
     gang_close(g->gang);
     scoreboard_close(&g->board);
+    close_fd(&g->config_fd);
     arena_free(g->arena); /* with g itself */
 }

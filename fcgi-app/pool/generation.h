@@ -53,6 +53,7 @@ struct generation {
     struct arena *arena; /* owns config and children */
     const struct config *config;
     const char *program; /* path of gangsaw, for workers */
+    int config_fd;       /* a memfd with the configuration as text, for workers started later */
     int listen_fd, epoll_fd;
     struct gang *gang; /* NULL in pool api */
     struct scoreboard board;

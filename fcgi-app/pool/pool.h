@@ -32,6 +32,7 @@ enum worker_fd {
     WORKER_FD_GANG,
     WORKER_FD_ADDRESS_CPU,
     WORKER_FD_ADDRESS_NET,
+    WORKER_FD_CONFIG, /* its generation's configuration, whatever the file says by now */
     WORKER_FD_COUNT
 };
 

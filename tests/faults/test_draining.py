@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """TERM ends a pool after the requests that it has; HUP renews it without anybody noticing."""
 
+import os
 import pathlib
 import shutil
 import signal
@@ -188,6 +189,25 @@ def test_a_broken_configuration_changes_nothing_but_the_log(one_slot, text):
     assert pids(one_slot) | pids(one_slot, "workers") == before
     reload(one_slot)  # mended, it is taken
     assert len(pids(one_slot)) == 2
+
+
+def waits_for_connections(pid):
+    """A worker that has come as far as its epoll: behind its configuration and its descriptors."""
+    try:
+        return "anon_inode:[eventpoll]" in [os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return False
+
+
+def test_a_worker_replaced_after_an_edit_is_like_its_siblings(one_slot):
+    """What the file says by then is for the next reload."""
+    before = processes(one_slot)
+    victim = sorted(pids(one_slot, "workers", state="idle"))[0]
+    configure(one_slot, "[compute]\nslots = many\n")
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: [pid for pid in processes(one_slot) - before if waits_for_connections(pid)], 20)
+    configure(one_slot, "")
+    assert [line for line in one_slot.log("compute") if "cannot start" in line] == []
 
 
 def test_a_broken_descriptor_changes_nothing_but_the_log(one_slot):

@@ -10,8 +10,11 @@
 
 #include "base/config.h"
 #include "base/log.h"
+#include "db/migrate.h"
 #include "exec/catalog.h"
 #include "http/problem.h"
+#include "hub/hub.h"
+#include "jobs/jobs.h"
 #include "pool/cgi.h"
 #include "pool/pool.h"
 #include "pool/status_table.h"
@@ -60,14 +63,50 @@ static int run_cgi(const struct invocation *in)
     return cgi_main(in->config);
 }
 
+static int run_runner(const struct invocation *in)
+{
+    return runner_main(in->config);
+}
+
+static int run_hub(const struct invocation *in)
+{
+    return hub_main(in->config);
+}
+
+static int run_migrate(const struct invocation *in)
+{
+    return migrate_command(in->config);
+}
+
+/* `--json` or nothing. */
+static int take_json_option(const struct invocation *in, const char *name, bool *ret_json)
+{
+    *ret_json = in->argc == 1 && strcmp(in->argv[0], "--json") == 0;
+    if (in->argc == 0 || *ret_json)
+        return 0;
+    (void)fprintf(stderr, "usage: gangsaw %s [--json]\n", name);
+    return -1;
+}
+
+static int run_jobs(const struct invocation *in)
+{
+    bool as_json;
+    if (take_json_option(in, "jobs", &as_json) != 0)
+        return EXIT_USAGE;
+    return jobs_command(in->config, as_json);
+}
+
 static int run_status(const struct invocation *in)
 {
-    bool as_json = in->argc == 1 && strcmp(in->argv[0], "--json") == 0;
-    if (in->argc > 1 || (in->argc == 1 && !as_json)) {
-        (void)fputs("usage: gangsaw status [--json]\n", stderr);
+    static const struct status_source others[] = {
+        {"runner", runner_status_fetch},
+        {"hub", hub_status_fetch},
+        {NULL, NULL},
+    };
+    bool as_json;
+    if (take_json_option(in, "status", &as_json) != 0)
         return EXIT_USAGE;
-    }
-    return status_command(in->config, as_json);
+    return status_command(in->config, others, as_json);
 }
 
 /* The descriptors too: [task NAME] sections mean nothing without them. */
@@ -119,7 +158,11 @@ static const struct command commands[] = {
     {"pool", "NAME", "run pool `api` or `compute` on the socket that is descriptor 0", 1, true, false, run_pool, "master"},
     {"worker", "NAME N", "one worker of a pool", 2, true, true, run_worker, "worker"},
     {"cgi", "", "answer one plain CGI request", 0, true, false, run_cgi, "cgi"},
-    {"status", "[--json]", "what the pools of this host are doing", 1, true, false, run_status, "status"},
+    {"runner", "", "compute jobs", 0, true, false, run_runner, "runner"},
+    {"hub", "", "hold clients that wait for jobs", 0, true, false, run_hub, "hub"},
+    {"migrate", "", "bring the database's schema up to this version", 0, true, false, run_migrate, "migrate"},
+    {"jobs", "[--json]", "how many jobs there are, and what waits", 1, true, false, run_jobs, "jobs"},
+    {"status", "[--json]", "what the processes of this host are doing", 1, true, false, run_status, "status"},
     {"check-config", "", "print the effective configuration, or what is wrong with it", 0, true, false, run_check_config, "gangsaw"},
     {"config-reference", "", "print every option as Markdown", 0, false, false, run_config_reference, "gangsaw"},
     {"problems", "", "print the problem types: name, status, title, description, tab-separated", 0, false, false, run_problems, "gangsaw"},

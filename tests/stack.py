@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A private stack for tests: real nginx, real pools, started by ./dev beside any other.
+"""A private stack for tests: real nginx, real pools, a real PostgreSQL, started by ./dev beside any
+other.
 
     with Stack(compute_slots=2) as stack:
         stack.post("/v1/tasks/demo.sum_squares", json={"n": 1})
+        job = stack.submit("demo.sum_squares", {"n": 1})
+        stack.wait_for_job(job["id"])
 
 Its files lie in a folder of its own below /tmp; its port is a free one. GANGSAW_BUILD=asan runs
 the build with sanitizers; a report of theirs in a log fails the test that closes the stack.
 """
 
+import csv
+import glob
+import io
 import json
 import os
 import pathlib
@@ -31,6 +37,17 @@ SHARED_DATA = pathlib.Path(os.environ.get("GANGSAW_SHARED_DATA", ROOT / ".." / "
 SANITIZER_REPORT = re.compile(
     r"ERROR: (Address|Leak|UndefinedBehavior)Sanitizer|runtime error: |LeakSanitizer: "
 )
+
+
+FINAL_STATES = ("succeeded", "failed", "canceled")
+DAEMONS = ("nginx", "hub", "runner", "compute", "api", "postgres")
+NO_VALUE = "(null)"  # what psql prints for NULL
+
+
+def find_psql():
+    """The real one: Debian's wrapper in the PATH asks many files first."""
+    folders = glob.glob("/usr/lib/postgresql/*/bin")
+    return max((f"{each}/psql" for each in folders), default="psql", key=lambda path: int(path.split("/")[4]))
 
 
 def wait_until(condition, seconds=10.0, what=None):
@@ -201,22 +218,87 @@ class Stack:
         return self.dev("stop")
 
     def pid(self, name):
-        """The process of `nginx`, or the master of the pool `api` or `compute`."""
+        """The process of `nginx`, `runner`, `hub` or `postgres`, or the master of the pool `api` or
+        `compute`."""
         return int((self.var / "pid" / name).read_text().split()[0])
 
     def signal(self, name, number=signal.SIGTERM):
         os.kill(self.pid(name), number)
 
-    def status(self):
-        """`gangsaw status --json`."""
+    def kill(self, *names):
+        """SIGKILL to daemons and to all their processes, and wait for the last to be gone."""
+        victims = [pid for name in names for pid in (self.pid(name), *descendants(self.pid(name)))]
+        for pid in victims:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        wait_until(lambda: not any(alive(pid) for pid in victims), what=f"{names} killed")
+
+    def kill_database(self):
+        """As when its host loses power: nothing is written any more. start() brings it back."""
+        self.kill("postgres")
+
+    def command(self, *words, check=True):
+        """Run `gangsaw WORD …` with this stack's configuration."""
         env = {**self.env, "GANGSAW_SERVER_RUN_DIR": str(self.var / "run"),
-               "GANGSAW_CONFIG": str(self.var / "gangsaw.conf")}  # fmt: skip
-        done = subprocess.run([BUILD / "gangsaw", "status", "--json"], env=env, timeout=30,
-                              stdout=subprocess.PIPE, check=True)  # fmt: skip
-        return json.loads(done.stdout)
+               "GANGSAW_CONFIG": str(self.var / "gangsaw.conf"),
+               "GANGSAW_DATABASE_URL": self.database_url}  # fmt: skip
+        return subprocess.run([BUILD / "gangsaw", *words], env=env, timeout=60, text=True,
+                              stdout=subprocess.PIPE, check=check)  # fmt: skip
+
+    def status(self):
+        """`gangsaw status --json`: "pools" by name, "runner", "hub"; null for what does not run."""
+        return json.loads(self.command("status", "--json", check=False).stdout)
+
+    @property
+    def database_url(self):
+        """Of the database that this stack was given, or of its own."""
+        own = f"postgresql://gangsaw@/gangsaw?host={self.var}/run&port=5432"
+        return self.env.get("GANGSAW_DATABASE_URL", own)
+
+    def sql(self, text):
+        """Run SQL in the database: rows as lists of text, None for NULL, of all statements in it."""
+        done = subprocess.run(
+            [find_psql(), "-X", "-q", "-t", "--csv", "-v", "ON_ERROR_STOP=1", "-P", f"null={NO_VALUE}",
+             "-c", text, self.database_url],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        rows = csv.reader(io.StringIO(done.stdout))
+        return [[None if field == NO_VALUE else field for field in row] for row in rows]
+
+    def submit(self, task, params, prefer="respond-async", **kwargs):
+        """Store a job by a POST to its task; the job as the answer has it. `kwargs` are those of
+        requests': headers={"Gangsaw-Job": "priority=5"}."""
+        headers = {"Prefer": prefer, **kwargs.pop("headers", {})}
+        answer = self.post(f"/v1/tasks/{task}", json=params, headers=headers, **kwargs)
+        assert answer.status_code == 202, answer.text[:2000]
+        return answer.json()
+
+    def job(self, id):
+        """The job as it is now."""
+        answer = self.get(f"/v1/jobs/{id}")
+        assert answer.status_code == 200, answer.text[:2000]
+        return answer.json()
+
+    def wait_for_job(self, id, states=FINAL_STATES, seconds=60):
+        """The job, once it is in one of `states` (or in the one that is named)."""
+        wanted = (states,) if isinstance(states, str) else states
+        found = []
+
+        def reached():
+            found[:] = [self.job(id)]
+            return found[0]["state"] in wanted
+
+        try:
+            wait_until(reached, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"not {' or '.join(wanted)} within {seconds} s: {found}") from error
+        return found[0]
 
     def log(self, name):
-        """Lines of `nginx`, `api` or `compute`."""
+        """Lines of one of the daemons."""
         return (self.var / "log" / f"{name}.log").read_text(errors="replace").splitlines()
 
     def log_line(self, name, answer):
@@ -231,11 +313,13 @@ class Stack:
         return json.loads(lines[0])
 
     def settle(self):
-        """Wait until every worker and executor is idle: all that was asked is answered and logged."""
+        """Wait until every worker and executor is idle, the runner's too: all that was asked is
+        answered and logged."""
 
         def busy():
-            pools = self.status()["pools"].values()
-            everyone = [each for pool in pools for each in pool["workers"] + pool["executors"]]
+            status = self.status()
+            everyone = [each for pool in status["pools"].values() for each in pool["workers"] + pool["executors"]]
+            everyone += status["runner"]["executors"] if status["runner"] else []
             return [each for each in everyone if each["state"] != "idle"]
 
         wait_until(lambda: not busy(), 60, "all idle")

@@ -8,27 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/download.h"
 #include "base/base64.h"
 #include "base/utf8.h"
-
-/* File names end as people expect; where the subtype is not an ending of its own it stands here. */
-static const char *file_ending(const char *media_type)
-{
-    static const char *const known[][2] = {
-        {"image/jpeg", "jpg"},      {"text/plain", "txt"},
-        {"image/svg+xml", "svg"},   {"application/octet-stream", "bin"},
-        {"text/html", "html"},      {"application/x-ndjson", "ndjson"},
-        {"application/xml", "xml"},
-    };
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (strcmp(known[i][0], media_type) == 0)
-            return known[i][1];
-    }
-    const char *slash = strchr(media_type, '/');
-    return slash && strspn(slash + 1, "abcdefghijklmnopqrstuvwxyz0123456789") == strlen(slash + 1)
-               ? slash + 1
-               : "bin";
-}
 
 static void add_code_unit(struct strbuf *out, unsigned code)
 {
@@ -58,41 +40,33 @@ static void add_ascii(struct strbuf *out, const char *text, size_t size)
     }
 }
 
-static void add_result_header(struct http_response *res, const cJSON *result)
+void answer_add_result(struct http_response *res, const char *result)
 {
-    size_t size;
-    const char *text = json_print(res->arena, result, &size);
+    size_t size = strlen(result);
     if (size > ANSWER_RESULT_HEADER_MAX)
         return;
     struct strbuf ascii = STRBUF_INIT;
-    add_ascii(&ascii, text, size);
+    add_ascii(&ascii, result, size);
     if (ascii.size <= ANSWER_RESULT_HEADER_MAX)
         http_response_header(res, "Gangsaw-Result", "%s", ascii.text);
     strbuf_release(&ascii);
 }
 
-static void build_body(struct http_response *res, const struct compute_outcome *outcome)
-{
-    const struct compute_output *out = &outcome->outputs[0];
-    if (outcome->result)
-        add_result_header(res, outcome->result);
-    http_response_header(res, "Content-Disposition", "inline; filename=\"%s.%s\"", out->name,
-                         file_ending(out->media_type));
-    http_response_header(res, "X-Content-Type-Options", "nosniff");
-    http_response_body(res, 200, out->media_type, out->bytes, out->size);
-}
-
-static void add_sha256(struct strbuf *out, const struct compute_output *o)
+static void add_sha256(struct strbuf *out, const struct answer_output *o)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
+    if (o->sha256) {
+        strbuf_addstr(out, o->sha256);
+        return;
+    }
     if (EVP_Digest(o->bytes, o->size, digest, &size, EVP_sha256(), NULL) != 1)
         size = 0;
     for (unsigned i = 0; i < size; i++)
         strbuf_addf(out, "%02x", digest[i]);
 }
 
-static void add_output(struct strbuf *out, const struct compute_output *o)
+static void add_output(struct strbuf *out, const struct answer_output *o)
 {
     strbuf_addstr(out, "{\"name\":");
     strbuf_add_json(out, o->name, strlen(o->name));
@@ -105,18 +79,18 @@ static void add_output(struct strbuf *out, const struct compute_output *o)
     strbuf_addstr(out, "\"}");
 }
 
-static int check_base64(const struct compute_outcome *outcome, size_t base64_max,
+int answer_check_base64(const struct answer *answer, size_t base64_max, const char *instead,
                         struct error *reterr)
 {
     size_t total = 0;
-    for (int i = 0; i < outcome->output_count; i++)
-        total += (outcome->outputs[i].size + 2) / 3 * 4;
+    for (int i = 0; i < answer->output_count; i++)
+        total += (answer->outputs[i].size + 2) / 3 * 4;
     if (total <= base64_max)
         return 0;
     return error_set(reterr, ERR_TOO_LARGE,
                      "The outputs take %zu bytes as base64; the limit is http.max_base64_bytes = "
-                     "%zu. Ask for the bytes themselves by Accept.",
-                     total, base64_max);
+                     "%zu. %s",
+                     total, base64_max, instead);
 }
 
 static void release_text(void *text)
@@ -124,23 +98,21 @@ static void release_text(void *text)
     free(text);
 }
 
-static void build_json(struct http_response *res, const struct task_desc *task,
-                       const struct compute_outcome *outcome)
+void answer_as_json(struct http_response *res, const struct answer *answer)
 {
     struct strbuf out = STRBUF_INIT;
-    strbuf_addf(&out, "{\"task\":\"%s\"", task->name);
-    if (outcome->result) {
-        size_t size;
-        const char *result = json_print(res->arena, outcome->result, &size);
+    strbuf_addstr(&out, "{\"task\":");
+    strbuf_add_json(&out, answer->task, strlen(answer->task));
+    if (answer->result) {
         strbuf_addstr(&out, ",\"result\":");
-        strbuf_add(&out, result, size);
+        strbuf_addstr(&out, answer->result);
     }
-    if (task->output_count > 0) {
+    if (answer->has_outputs) {
         strbuf_addstr(&out, ",\"outputs\":[");
-        for (int i = 0; i < outcome->output_count; i++) {
+        for (int i = 0; i < answer->output_count; i++) {
             if (i > 0)
                 strbuf_addch(&out, ',');
-            add_output(&out, &outcome->outputs[i]);
+            add_output(&out, &answer->outputs[i]);
         }
         strbuf_addch(&out, ']');
     }
@@ -149,16 +121,44 @@ static void build_json(struct http_response *res, const struct task_desc *task,
                        out.size);
 }
 
+static void build_body(struct http_response *res, const struct answer *answer)
+{
+    const struct answer_output *out = &answer->outputs[0];
+    if (answer->result)
+        answer_add_result(res, answer->result);
+    download_describe(res, out->media_type,
+                      download_file_name(res->arena, out->name, out->media_type));
+    http_response_body(res, 200, out->media_type, out->bytes, out->size);
+}
+
+static struct answer_output *read_outputs(struct arena *a, const struct compute_outcome *outcome)
+{
+    struct answer_output *outputs =
+        arena_alloc(a, (size_t)outcome->output_count * sizeof(*outputs));
+    for (int i = 0; i < outcome->output_count; i++) {
+        const struct compute_output *o = &outcome->outputs[i];
+        outputs[i] = (struct answer_output){o->name, o->media_type, NULL, o->bytes, o->size};
+    }
+    return outputs;
+}
+
 int answer_build(struct http_response *res, const struct task_desc *task,
                  const struct compute_outcome *outcome, bool as_json, size_t base64_max,
                  struct error *reterr)
 {
-    if (!as_json && outcome->output_count == 1) {
-        build_body(res, outcome);
+    struct answer answer = {.task = task->name,
+                            .has_outputs = task->output_count > 0,
+                            .outputs = read_outputs(res->arena, outcome),
+                            .output_count = outcome->output_count};
+    if (outcome->result)
+        answer.result = json_print(res->arena, outcome->result, NULL);
+    if (!as_json && answer.output_count == 1) {
+        build_body(res, &answer);
         return 0;
     }
-    if (check_base64(outcome, base64_max, reterr) != 0)
+    if (answer_check_base64(&answer, base64_max, "Ask for the bytes themselves by Accept.",
+                            reterr) != 0)
         return -1;
-    build_json(res, task, outcome);
+    answer_as_json(res, &answer);
     return 0;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * answer.h - what a run gave becomes the answer's body
+ *
+ * Of a run that has just been computed (answer_build()), or of what was stored of a job, piece by
+ * piece with the other functions.
  */
 #ifndef API_ANSWER_H
 #define API_ANSWER_H
@@ -18,5 +21,31 @@
 int answer_build(struct http_response *res, const struct task_desc *task,
                  const struct compute_outcome *outcome, bool as_json, size_t base64_max,
                  struct error *reterr);
+
+struct answer_output {
+    const char *name, *media_type;
+    const char *sha256; /* hexadecimal; NULL: computed from the bytes */
+    const unsigned char *bytes;
+    size_t size;
+};
+
+struct answer {
+    const char *task;
+    const char *result; /* JSON text; NULL: none */
+    bool has_outputs;   /* the task may have some */
+    const struct answer_output *outputs;
+    int output_count;
+};
+
+/* May the outputs be answered as base64? Looks at sizes alone; `instead` is the sentence that says
+ * what to ask for otherwise. Errors: ERR_TOO_LARGE. */
+int answer_check_base64(const struct answer *answer, size_t base64_max, const char *instead,
+                        struct error *reterr);
+
+/* The answer in JSON, unchecked. */
+void answer_as_json(struct http_response *res, const struct answer *answer);
+
+/* Add Gangsaw-Result, when the JSON text `result` is short. */
+void answer_add_result(struct http_response *res, const char *result);
 
 #endif

@@ -7,7 +7,11 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 #include "base/config.h"
+#include "db/db.h"
 #include "exec/catalog.h"
 #include "exec/compute.h"
 #include "http/route.h"
@@ -15,8 +19,16 @@
 /* What became of a request besides its status; for the log line. */
 struct api_trace {
     const char *task;                 /* NULL when none was named */
+    const char *job;                  /* public id of the one job it was about; NULL: none */
     int64_t queue_us, run_us, cpu_us; /* of the run; 0 when none was computed */
     int64_t parsed_bytes;             /* of a body that was parsed here: what the heap grew by */
+};
+
+/* What /readyz knows; in memory shared between the workers of a pool. */
+struct api_readiness {
+    _Atomic int64_t asked_us; /* monotonic: when `missing` was found out; 0: never */
+    _Atomic int64_t asker_us; /* until then one worker is asking, and the others do not; 0: none */
+    _Atomic int32_t missing;  /* bits, see health.c */
 };
 
 struct api {
@@ -27,16 +39,20 @@ struct api {
     size_t catalog_size;
     const char *openapi_text; /* GET /openapi.json */
     size_t openapi_size;
-    struct gang *gang; /* NULL where nothing computes: pool `api` */
+    struct gang *gang;   /* NULL where nothing computes: pool `api` */
+    struct db *db;       /* the caller's; NULL: no database.url */
+    const char *pass_on; /* nginx's named location of pool api, for what has to become a job; NULL:
+                            it is stored here */
+    bool has_hub;        /* nginx is in front, which takes redirects to the hub */
     struct compute_watch watch;
-    /* Can runs be computed on this host now? NULL: nobody knows. -1 with a detail that says what is
-     * missing. */
-    int (*check_ready)(const struct config *cfg, struct error *reterr);
-    struct api_trace trace; /* of the current request */
+    /* Can runs be computed on this host now? NULL: nobody knows. */
+    bool (*is_computing)(const struct config *cfg);
+    struct api_readiness *readiness; /* NULL: every request asks for itself */
+    struct api_trace trace;          /* of the current request */
 };
 
 /*
- * Load the catalogue. `gang` stays the caller's.
+ * Load the catalogue. `gang` stays the caller's, as what it sets afterwards does.
  * Errors: ERR_INTERNAL, the detail names file and place.
  */
 int api_open(const struct config *cfg, struct gang *gang, struct api *ret_api,

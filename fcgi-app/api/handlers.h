@@ -17,6 +17,17 @@ HANDLER(tasks_run);
 HANDLER(health_live);
 HANDLER(health_ready);
 HANDLER(openapi_show);
+HANDLER(jobs_create);
+HANDLER(jobs_list);
+HANDLER(jobs_show);
+HANDLER(jobs_cancel);
+HANDLER(jobs_retry);
+HANDLER(jobs_events);
+HANDLER(jobs_result);
+HANDLER(jobs_output);
+HANDLER(blobs_create);
+HANDLER(blobs_show);
+HANDLER(runs_show);
 
 extern const struct route api_routes[];
 

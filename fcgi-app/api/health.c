@@ -1,10 +1,37 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * health.c - liveness answers as long as workers do, whatever else is busy or away; readiness says
- * whether runs can be computed
+ * whether runs and jobs can be computed
+ *
+ * Readiness asks others, who may be slow to answer. So what was found is kept for a while, and of
+ * a pool's workers one at a time asks: a database that hangs never holds more than that one.
  */
 #include "api/api.h"
 #include "api/handlers.h"
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "db/migrate.h"
+#include "db/runner.h"
+
+#define KNOWN_US 500000
+#define ASKER_US 10000000 /* one that died is not waited for longer */
+
+enum missing {
+    MISSING_COMPUTE = 1 << 0,
+    MISSING_DATABASE = 1 << 1,
+    MISSING_SCHEMA = 1 << 2,
+    MISSING_RUNNER = 1 << 3,
+};
+
+static const struct {
+    int32_t bit;
+    const char *text;
+} missing_texts[] = {
+    {MISSING_COMPUTE, "The compute pool is not there, starting or draining."},
+    {MISSING_DATABASE, "The database does not answer."},
+    {MISSING_SCHEMA, "The database's schema is not of this version: see gangsaw migrate."},
+    {MISSING_RUNNER, "No runner is alive."},
+};
 
 HANDLER(health_live)
 {
@@ -19,18 +46,68 @@ HANDLER(health_live)
     return 0;
 }
 
+static int32_t ask_database(struct db *db)
+{
+    struct error ignored;
+    int version;
+    bool is_alive;
+    if (!db)
+        return 0;
+    if (db_schema_version(db, &version, &ignored) != 0)
+        return MISSING_DATABASE;
+    if (version != DB_SCHEMA_VERSION)
+        return MISSING_SCHEMA;
+    if (runner_any_alive(db, &is_alive, &ignored) != 0)
+        return MISSING_DATABASE;
+    return is_alive ? 0 : MISSING_RUNNER;
+}
+
+static int32_t ask(const struct api *api)
+{
+    int32_t missing = 0;
+    if (api->is_computing && !api->is_computing(api->config))
+        missing = MISSING_COMPUTE;
+    return missing | ask_database(api->db);
+}
+
+/* What is missing, from what is known or by asking. */
+static int32_t find_missing(const struct api *api)
+{
+    struct api_readiness *known = api->readiness;
+    if (!known)
+        return ask(api);
+    int64_t now_us = clock_us(), asked_us = atomic_load(&known->asked_us);
+    if (asked_us != 0 && now_us - asked_us < KNOWN_US)
+        return atomic_load(&known->missing);
+    int64_t asker_us = atomic_load(&known->asker_us);
+    bool is_asker = asker_us < now_us &&
+                    atomic_compare_exchange_strong(&known->asker_us, &asker_us, now_us + ASKER_US);
+    if (!is_asker && asked_us != 0)
+        return atomic_load(&known->missing);
+    int32_t missing = ask(api);
+    atomic_store(&known->missing, missing);
+    atomic_store(&known->asked_us, clock_us());
+    if (is_asker)
+        atomic_store(&known->asker_us, 0);
+    return missing;
+}
+
 HANDLER(health_ready)
 {
     static const char body[] = "{\"status\":\"ready\"}\n";
-    const struct api *api = context;
-    (void)req;
     (void)match;
     (void)errors;
+    int32_t missing = find_missing(context);
     http_response_header(res, "Cache-Control", "no-store");
-    if (api->check_ready && api->check_ready(api->config, reterr) != 0) {
-        http_response_header(res, "Retry-After", "1");
-        return -1;
+    if (missing == 0) {
+        http_response_body(res, 200, "application/json", body, sizeof(body) - 1);
+        return 0;
     }
-    http_response_body(res, 200, "application/json", body, sizeof(body) - 1);
-    return 0;
+    const char *detail = "";
+    for (size_t i = 0; i < sizeof(missing_texts) / sizeof(missing_texts[0]); i++) {
+        if (missing & missing_texts[i].bit)
+            detail = arena_printf(req->arena, "%s%s%s", detail, *detail ? " " : "",
+                                  missing_texts[i].text);
+    }
+    return error_set(reterr, ERR_UNAVAILABLE, "%s", detail);
 }

@@ -4,6 +4,7 @@
  */
 #include "api/negotiate.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define JSON_TYPE "application/json"
@@ -95,19 +96,37 @@ static int quality_of_output(const struct choice *c)
     return high;
 }
 
+/* Bytes, unless JSON is ranked above them; `types` says what there is when neither will do. */
+static int choose_form(int output, int json, const char *types, bool *ret_json,
+                       struct error *reterr)
+{
+    if (output == 0 && json == 0)
+        return error_set(reterr, ERR_NOT_ACCEPTABLE,
+                         "Accept allows none of the forms of this answer: %s.", types);
+    *ret_json = output == 0 || json > output;
+    return 0;
+}
+
 int negotiate(const struct accept *accept, const struct task_desc *task, struct binding *binding,
               struct arena *a, bool *ret_json, struct error *reterr)
 {
     struct choice c = {accept, negotiate_body_output(task), format_enum(task), binding};
     int output = quality_of_output(&c);
     int json = accept_quality(accept, JSON_TYPE);
+    const char *types = JSON_TYPE;
     if (output == 0 && json == 0) {
-        const char *types = JSON_TYPE;
         for (const char **t = c.output ? c.output->media_types : NULL; t && *t; t++)
             types = arena_printf(a, "%s, %s", types, *t);
-        return error_set(reterr, ERR_NOT_ACCEPTABLE,
-                         "Accept allows none of the forms of this answer: %s.", types);
     }
-    *ret_json = output == 0 || json > output;
-    return 0;
+    return choose_form(output, json, types, ret_json, reterr);
+}
+
+int negotiate_stored(const struct accept *accept, const char *media_type, bool *ret_json,
+                     struct error *reterr)
+{
+    char types[200] = JSON_TYPE;
+    if (media_type)
+        (void)snprintf(types, sizeof(types), JSON_TYPE ", %s", media_type);
+    return choose_form(media_type ? accept_quality(accept, media_type) : 0,
+                       accept_quality(accept, JSON_TYPE), types, ret_json, reterr);
 }

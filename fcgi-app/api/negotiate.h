@@ -19,4 +19,9 @@ const struct task_slot *negotiate_body_output(const struct task_desc *task);
 int negotiate(const struct accept *accept, const struct task_desc *task, struct binding *binding,
               struct arena *a, bool *ret_json, struct error *reterr);
 
+/* The same for what was computed before: `media_type` is that of the one output whose bytes can be
+ * the body; NULL: JSON alone. */
+int negotiate_stored(const struct accept *accept, const char *media_type, bool *ret_json,
+                     struct error *reterr);
+
 #endif

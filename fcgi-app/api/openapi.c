@@ -21,89 +21,60 @@ static const char document[] =
     " 'servers': [{'url': '/'}],"
     " 'paths': {}}";
 
-/* Every route but those of tasks: a GET that answers JSON of `schema`. */
+#define REF(kind, name) "{'$ref': '#/components/" kind "/" name "'}"
+#define SCHEMA(name) REF("schemas", name)
+#define JSON_TYPE "application/json"
+#define BYTES_TYPE "application/octet-stream"
+#define BINARY "{'type': 'string', 'format': 'binary'}"
+
+/* Every route but the runs of tasks: its successful answer. */
 static const struct page {
-    const char *path, *operation_id, *summary, *description, *schema;
+    const char *path, *method, *operation_id, *tag, *summary;
+    const char *parameters;              /* names among the components, with spaces between */
+    const char *body_type, *body_schema; /* of the request; NULL: it has none */
+    const char *status, *description, *type, *schema;
+    const char *headers; /* as `parameters` */
 } pages[] = {
-    {"/livez", "is_live", "Does this server answer?", "It does.",
-     "{'$ref': '#/components/schemas/Status'}"},
-    {"/readyz", "is_ready", "Can tasks be computed now?", "They can.",
-     "{'$ref': '#/components/schemas/Status'}"},
-    {"/openapi.json", "show_openapi", "This document", "OpenAPI 3.1.", "{'type': 'object'}"},
-    {"/v1/tasks", "list_tasks", "The descriptors of all tasks", "The catalogue.",
-     "{'$ref': '#/components/schemas/Catalog'}"},
-    {"/v1/tasks/{task}", "show_task", "The descriptor of one task", "The descriptor.",
-     "{'$ref': '#/components/schemas/Task'}"},
+    {"/livez", "get", "is_live", "server", "Does this server answer?", "", NULL, NULL, "200",
+     "It does.", JSON_TYPE, SCHEMA("Status"), ""},
+    {"/readyz", "get", "is_ready", "server", "Can tasks be computed now, and jobs?", "", NULL, NULL,
+     "200", "They can.", JSON_TYPE, SCHEMA("Status"), ""},
+    {"/openapi.json", "get", "show_openapi", "server", "This document", "", NULL, NULL, "200",
+     "OpenAPI 3.1.", JSON_TYPE, "{'type': 'object'}", ""},
+    {"/v1/tasks", "get", "list_tasks", "server", "The descriptors of all tasks", "", NULL, NULL,
+     "200", "The catalogue.", JSON_TYPE, SCHEMA("Catalog"), ""},
+    {"/v1/tasks/{task}", "get", "show_task", "server", "The descriptor of one task", "task", NULL,
+     NULL, "200", "The descriptor.", JSON_TYPE, SCHEMA("Task"), ""},
+    {"/v1/jobs", "post", "create_jobs", "jobs", "Store many jobs at once, as a whole or not at all",
+     "Idempotency-Key", JSON_TYPE, SCHEMA("Batch"), "202", "The jobs, in the order of the request.",
+     JSON_TYPE, SCHEMA("StoredJobs"), "Idempotent-Replayed"},
+    {"/v1/jobs", "get", "list_jobs", "jobs", "Jobs, newest first",
+     "filter_state filter_task filter_tag limit cursor", NULL, NULL, "200", "A page of them.",
+     JSON_TYPE, SCHEMA("JobList"), "Link"},
+    {"/v1/jobs/{job}", "get", "show_job", "jobs", "One job, now or as soon as it has ended",
+     "job wait", NULL, NULL, "200", "The job.", JSON_TYPE, SCHEMA("Job"), ""},
+    {"/v1/jobs/{job}/result", "get", "show_result", "jobs",
+     "What a job gave, as the synchronous answer would have been", "job", NULL, NULL, "200",
+     "The output, or JSON where Accept prefers it. A failed job gives its problem.", BYTES_TYPE,
+     BINARY, "Gangsaw-Result"},
+    {"/v1/jobs/{job}/outputs/{name}", "get", "show_output", "jobs",
+     "One output of a job; Range and If-None-Match are understood", "job name", NULL, NULL, "200",
+     "Its bytes, under its media type.", BYTES_TYPE, BINARY, "ETag"},
+    {"/v1/jobs/{job}/events", "get", "follow_job", "jobs",
+     "Server-sent events: progress, and done with the job", "job", NULL, NULL, "200",
+     "A stream that ends with the job.", "text/event-stream", "{'type': 'string'}", ""},
+    {"/v1/jobs/{job}/cancel", "post", "cancel_job", "jobs",
+     "Cancel a job; one that has ended stays as it is", "job", NULL, NULL, "200", "The job.",
+     JSON_TYPE, SCHEMA("Job"), ""},
+    {"/v1/jobs/{job}/retry", "post", "retry_job", "jobs",
+     "Put a job that has ended back into the queue, under the same id", "job", NULL, NULL, "200",
+     "The job.", JSON_TYPE, SCHEMA("Job"), ""},
+    {"/v1/blobs", "post", "create_blob", "blobs", "Upload a file once, to use it in many jobs", "",
+     BYTES_TYPE, BINARY, "201", "The file is kept.", JSON_TYPE, SCHEMA("Blob"), "Location"},
+    {"/v1/blobs/{blob}", "get", "show_blob", "blobs",
+     "The bytes of a file; Range and If-None-Match are understood", "blob", NULL, NULL, "200",
+     "Its bytes, under its media type.", BYTES_TYPE, BINARY, "ETag"},
 };
-
-static const char page_responses[] =
-    "{'200': {'headers': {'X-Request-Id': {'$ref': '#/components/headers/X-Request-Id'}},"
-    "         'content': {'application/json': {}}},"
-    " 'default': {'$ref': '#/components/responses/Problem'}}";
-
-static const char components[] =
-    "{'schemas': {"
-    "  'Status': {'type': 'object', 'required': ['status'],"
-    "   'properties': {'status': {'enum': ['ok', 'ready']}}},"
-    "  'Catalog': {'type': 'object', 'required': ['tasks'], 'properties': {"
-    "   'tasks': {'type': 'array', 'items': {'$ref': '#/components/schemas/Task'}}}},"
-    "  'Task': {'type': 'object', 'description': 'What a task takes, gives and may use.',"
-    "   'required': ['name', 'version', 'module', 'class', 'summary', 'params', 'limits'],"
-    "   'properties': {"
-    "    'name': {'type': 'string'}, 'version': {'type': 'integer'},"
-    "    'module': {'type': 'string'}, 'class': {'enum': ['cpu', 'net']},"
-    "    'summary': {'type': 'string'}, 'description': {'type': 'string'},"
-    "    'inputs': {'type': 'array', 'items': {'type': 'object'}},"
-    "    'params': {'type': 'object', 'description': 'JSON Schema 2020-12'},"
-    "    'outputs': {'type': 'array', 'items': {'type': 'object'}},"
-    "    'result': {'type': 'object', 'description': 'JSON Schema 2020-12'},"
-    "    'limits': {'type': 'object', 'additionalProperties': {'type': 'number'}},"
-    "    'mode': {'enum': ['any', 'job']},"
-    "    'examples': {'type': 'array', 'items': {'type': 'object'}}}},"
-    "  'Input': {'type': 'object', 'additionalProperties': false, 'required': ['base64'],"
-    "   'description': 'Bytes within JSON. Large ones go as a part of a form, or as the body.',"
-    "   'properties': {"
-    "    'base64': {'type': 'string', 'contentEncoding': 'base64',"
-    "               'description': 'RFC 4648, padded, without line breaks.'},"
-    "    'media_type': {'type': 'string'}, 'file_name': {'type': 'string'}}},"
-    "  'Output': {'type': 'object',"
-    "   'required': ['name', 'media_type', 'size', 'sha256', 'base64'],"
-    "   'properties': {"
-    "    'name': {'type': 'string'}, 'media_type': {'type': 'string'},"
-    "    'size': {'type': 'integer', 'minimum': 0, 'description': 'In bytes.'},"
-    "    'sha256': {'type': 'string', 'pattern': '^[0-9a-f]{64}$'},"
-    "    'base64': {'type': 'string', 'contentEncoding': 'base64'}}},"
-    "  'Problem': {'type': 'object', 'description': 'RFC 9457',"
-    "   'required': ['type', 'title', 'status', 'detail', 'request_id'],"
-    "   'properties': {"
-    "    'type': {'type': 'string', 'format': 'uri-reference',"
-    "             'description': 'A page that explains the problem.',"
-    "             'examples': ['/problems/invalid-params']},"
-    "    'title': {'type': 'string'},"
-    "    'status': {'type': 'integer', 'minimum': 400, 'maximum': 599},"
-    "    'detail': {'type': 'string'}, 'request_id': {'type': 'string'},"
-    "    'errors': {'type': 'array', 'description': 'Every mistake in parameters and inputs.',"
-    "     'items': {'type': 'object', 'required': ['pointer', 'detail'], 'properties': {"
-    "      'pointer': {'type': 'string', 'description': 'RFC 6901', 'examples': ['/width']},"
-    "      'detail': {'type': 'string'}}}}}}},"
-    " 'parameters': {"
-    "  'task': {'name': 'task', 'in': 'path', 'required': true, 'schema': {'type': 'string'}},"
-    "  'Gangsaw-Timeout': {'name': 'Gangsaw-Timeout', 'in': 'header',"
-    "   'description': 'Seconds. Shortens the time that the run may take.',"
-    "   'schema': {'type': 'number', 'exclusiveMinimum': 0}}},"
-    " 'headers': {"
-    "  'X-Request-Id': {'description': 'Of the answer, its problem and the log.',"
-    "   'schema': {'type': 'string'}},"
-    "  'Server-Timing': {'description': 'Waiting and computing, in milliseconds.',"
-    "   'schema': {'type': 'string', 'examples': ['queue;dur=0.031, run;dur=52.700']}},"
-    "  'Retry-After': {'description': 'Seconds after which to try again; with a 503.',"
-    "   'schema': {'type': 'integer', 'minimum': 0}}},"
-    " 'responses': {'Problem': {'description': 'What went wrong.',"
-    "  'headers': {'X-Request-Id': {'$ref': '#/components/headers/X-Request-Id'},"
-    "              'Server-Timing': {'$ref': '#/components/headers/Server-Timing'},"
-    "              'Retry-After': {'$ref': '#/components/headers/Retry-After'}},"
-    "  'content': {'application/problem+json':"
-    "   {'schema': {'$ref': '#/components/schemas/Problem'}}}}}}";
 
 cJSON *openapi_fixed(const char *text)
 {
@@ -117,22 +88,59 @@ cJSON *openapi_fixed(const char *text)
     return value;
 }
 
+/* Append a reference to each of `names`, which stand in the components of this kind. */
+static void add_references(cJSON *place, const char *kind, const char *names)
+{
+    while (*names) {
+        size_t size = strcspn(names, " ");
+        cJSON *reference = cJSON_CreateObject();
+        struct strbuf target = STRBUF_INIT, name = STRBUF_INIT;
+        strbuf_add(&name, names, size);
+        strbuf_addf(&target, "#/components/%s/%s", kind, name.text);
+        (void)cJSON_AddStringToObject(reference, "$ref", target.text);
+        if (cJSON_IsArray(place))
+            (void)cJSON_AddItemToArray(place, reference);
+        else
+            (void)cJSON_AddItemToObject(place, name.text, reference);
+        strbuf_release(&target);
+        strbuf_release(&name);
+        names += size + strspn(names + size, " ");
+    }
+}
+
+static void add_content(cJSON *place, const char *type, const char *schema)
+{
+    cJSON *content = cJSON_AddObjectToObject(place, "content");
+    (void)cJSON_AddItemToObject(cJSON_AddObjectToObject(content, type), "schema",
+                                openapi_fixed(schema));
+}
+
 static void add_page(cJSON *paths, const struct page *page)
 {
-    cJSON *item = cJSON_AddObjectToObject(paths, page->path);
-    cJSON *operation = cJSON_AddObjectToObject(item, "get");
-    cJSON *responses = openapi_fixed(page_responses);
-    cJSON *answer = json_member(responses, "200");
-    cJSON *body = json_member(json_member(answer, "content"), "application/json");
+    cJSON *item = json_member(paths, page->path);
+    if (!item)
+        item = cJSON_AddObjectToObject(paths, page->path);
+    cJSON *operation = cJSON_AddObjectToObject(item, page->method);
     (void)cJSON_AddStringToObject(operation, "operationId", page->operation_id);
-    (void)cJSON_AddItemToObject(operation, "tags", openapi_fixed("['server']"));
+    (void)cJSON_AddItemToArray(cJSON_AddArrayToObject(operation, "tags"),
+                               cJSON_CreateString(page->tag));
     (void)cJSON_AddStringToObject(operation, "summary", page->summary);
-    if (strchr(page->path, '{'))
-        (void)cJSON_AddItemToObject(operation, "parameters",
-                                    openapi_fixed("[{'$ref': '#/components/parameters/task'}]"));
-    (void)cJSON_AddItemToObject(operation, "responses", responses);
+    if (*page->parameters)
+        add_references(cJSON_AddArrayToObject(operation, "parameters"), "parameters",
+                       page->parameters);
+    if (page->body_type) {
+        cJSON *body = cJSON_AddObjectToObject(operation, "requestBody");
+        (void)cJSON_AddTrueToObject(body, "required");
+        add_content(body, page->body_type, page->body_schema);
+    }
+    cJSON *responses = cJSON_AddObjectToObject(operation, "responses");
+    cJSON *answer = cJSON_AddObjectToObject(responses, page->status);
     (void)cJSON_AddStringToObject(answer, "description", page->description);
-    (void)cJSON_AddItemToObject(body, "schema", openapi_fixed(page->schema));
+    cJSON *headers = cJSON_AddObjectToObject(answer, "headers");
+    add_references(headers, "headers", "X-Request-Id");
+    add_references(headers, "headers", page->headers);
+    add_content(answer, page->type, page->schema);
+    (void)cJSON_AddItemToObject(responses, "default", openapi_fixed(REF("responses", "Problem")));
 }
 
 const char *openapi_print(struct arena *a, const struct catalog *catalog, size_t *ret_size)
@@ -148,7 +156,7 @@ const char *openapi_print(struct arena *a, const struct catalog *catalog, size_t
         (void)cJSON_AddItemToObject(cJSON_AddObjectToObject(paths, path), "post",
                                     openapi_operation(scratch, task));
     }
-    (void)cJSON_AddItemToObject(root, "components", openapi_fixed(components));
+    (void)cJSON_AddItemToObject(root, "components", openapi_fixed(openapi_components));
     const char *text = json_print(a, root, ret_size);
     cJSON_Delete(root);
     arena_free(scratch);

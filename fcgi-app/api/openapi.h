@@ -4,7 +4,8 @@
  *
  * One POST operation per task; a descriptor's schemas are JSON Schema 2020-12, which OpenAPI 3.1
  * takes as they are. The catalogue is constant, so the document is too.
- * To add a route that is not a task's: its row in openapi.c, beside the others.
+ * To add a route that is not a run of a task: its row in openapi.c, beside the others; schemas,
+ * parameters and headers that it refers to stand in openapi_components.c.
  */
 #ifndef API_OPENAPI_H
 #define API_OPENAPI_H

@@ -7,6 +7,9 @@
 
 #include "exec/catalog.h"
 
+/* What operations refer to, in the notation of openapi_fixed(). */
+extern const char openapi_components[];
+
 /* A detached tree of JSON text that has ' for ", and neither in its strings. */
 cJSON *openapi_fixed(const char *text);
 

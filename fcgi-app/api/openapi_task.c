@@ -8,6 +8,7 @@
 
 #include "api/negotiate.h"
 #include "api/openapi_internal.h"
+#include "base/strbuf.h"
 
 #define JSON_TYPE "application/json"
 #define FORM_TYPE "multipart/form-data"
@@ -242,8 +243,12 @@ static void add_parameters(const struct builder *b, cJSON *operation)
 {
     cJSON *parameters = cJSON_AddArrayToObject(operation, "parameters");
     const cJSON *property;
-    (void)cJSON_AddItemToArray(
-        parameters, openapi_fixed("{'$ref': '#/components/parameters/Gangsaw-Timeout'}"));
+    static const char *const headers[] = {"Gangsaw-Timeout", "Prefer", "Gangsaw-Job",
+                                          "Idempotency-Key"};
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+        (void)cJSON_AddItemToArray(
+            parameters, openapi_fixed(arena_printf(
+                            b->arena, "{'$ref': '#/components/parameters/%s'}", headers[i])));
     if (b->task->input_count != 1)
         return;
     cJSON_ArrayForEach(property, json_member(schema_source(b->task->params), "properties"))
@@ -316,6 +321,27 @@ static void add_answer(const struct task_desc *task, cJSON *responses)
                                     answer_schema(task));
 }
 
+/* The same run as a job. */
+static void add_job(cJSON *responses)
+{
+    static const char *const names[][2] = {{"X-Request-Id", "X-Request-Id"},
+                                           {"Location", "Location"},
+                                           {"Operation-Location", "Location"},
+                                           {"Preference-Applied", "Preference-Applied"},
+                                           {"Idempotent-Replayed", "Idempotent-Replayed"}};
+    cJSON *answer = openapi_fixed("{'description': 'Stored as a job, which has not ended yet.',"
+                                  " 'headers': {}, 'content': {'application/json':"
+                                  "  {'schema': {'$ref': '#/components/schemas/Job'}}}}");
+    cJSON *headers = json_member(answer, "headers");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct strbuf target = STRBUF_INIT;
+        strbuf_addf(&target, "{'$ref': '#/components/headers/%s'}", names[i][1]);
+        add_fixed(headers, names[i][0], target.text);
+        strbuf_release(&target);
+    }
+    (void)cJSON_AddItemToObject(responses, "202", answer);
+}
+
 /* ---- the operation */
 
 cJSON *openapi_operation(struct arena *scratch, const struct task_desc *task)
@@ -335,6 +361,7 @@ cJSON *openapi_operation(struct arena *scratch, const struct task_desc *task)
     cJSON *responses = cJSON_AddObjectToObject(operation, "responses");
     if (!task->job_only)
         add_answer(task, responses);
+    add_job(responses);
     add_fixed(responses, "default", "{'$ref': '#/components/responses/Problem'}");
     return operation;
 }

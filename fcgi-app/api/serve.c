@@ -54,17 +54,29 @@ static void log_request(const struct api *api, const struct http_request *req,
     bool has_failed = error->code != ERR_NONE;
     bool is_ours = error->code == ERR_INTERNAL || error->code == ERR_EXECUTOR_CRASHED ||
                    (error->code == ERR_UNAVAILABLE && error->cause[0]);
-    log_write(
-        is_ours ? LOG_ERROR : LOG_INFO, "request", LOG_STR("request_id", req->request_id),
-        LOG_STR("method", req->method_name), LOG_STR("path", req->path),
-        LOG_STR("route", match->route ? match->route->pattern : NULL), LOG_INT("status", status),
-        LOG_STR("task", t->task), LOG_NUM("ms", (double)(clock_us() - req->arrived_us) / 1e3),
-        LOG_NUM("queue_ms", (double)t->queue_us / 1e3), LOG_NUM("run_ms", (double)t->run_us / 1e3),
-        LOG_NUM("cpu_ms", (double)t->cpu_us / 1e3), LOG_INT("bytes_in", req->body_read),
-        LOG_INT("bytes_out", (int64_t)res->body_size),
-        LOG_STR("problem", has_failed ? error_name(error->code) : NULL),
-        LOG_STR("detail", has_failed ? error->detail : NULL),
-        LOG_STR("cause", has_failed && error->cause[0] ? error->cause : NULL));
+    log_write(is_ours ? LOG_ERROR : LOG_INFO, "request", LOG_STR("request_id", req->request_id),
+              LOG_STR("method", req->method_name), LOG_STR("path", req->path),
+              LOG_STR("route", match->route ? match->route->pattern : NULL),
+              LOG_INT("status", status), LOG_STR("task", t->task), LOG_STR("job", t->job),
+              LOG_NUM("ms", (double)(clock_us() - req->arrived_us) / 1e3),
+              LOG_NUM("queue_ms", (double)t->queue_us / 1e3),
+              LOG_NUM("run_ms", (double)t->run_us / 1e3),
+              LOG_NUM("cpu_ms", (double)t->cpu_us / 1e3), LOG_INT("bytes_in", req->body_read),
+              LOG_INT("bytes_out", (int64_t)res->body_size),
+              LOG_STR("problem", has_failed ? error_name(error->code) : NULL),
+              LOG_STR("detail", has_failed ? error->detail : NULL),
+              LOG_STR("cause", has_failed && error->cause[0] ? error->cause : NULL));
+}
+
+/* Whoever finds a part away may come back soon. */
+static void advise_retry(struct http_response *res, const struct error *error)
+{
+    for (const struct http_header_field *f = res->first; f; f = f->next) {
+        if (strcmp(f->name, "Retry-After") == 0)
+            return;
+    }
+    if (error->code == ERR_UNAVAILABLE)
+        http_response_header(res, "Retry-After", "1");
 }
 
 /* A body that ends early is no mistake of a client that is gone. */
@@ -90,6 +102,7 @@ int api_serve(struct api *api, struct http_stream *stream, struct arena *a)
         http_response_problem(&res, req, &error, NULL);
     else
         route_dispatch(api_routes, api, req, &res, &match, &error);
+    advise_retry(&res, &error);
     http_response_header(&res, "Server-Timing", "queue;dur=%.3f, run;dur=%.3f",
                          (double)api->trace.queue_us / 1e3, (double)api->trace.run_us / 1e3);
     bool is_sent = false;
@@ -98,6 +111,8 @@ int api_serve(struct api *api, struct http_stream *stream, struct arena *a)
     if (error.code != ERR_STOPPED) {
         http_body_discard(req);
         is_sent = http_response_send(&res, req) == 0;
+        if (!is_sent && res.failure.code != ERR_NONE)
+            error = res.failure; /* of the body's source: the answer was cut off */
     }
     log_request(api, req, &res, &match, &error, is_sent);
     bool is_parsed = strcmp(req->media_type, "application/json") == 0 ||

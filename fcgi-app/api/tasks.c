@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * tasks.c - the catalogue, and a task computed now
+ * tasks.c - the catalogue, and a task computed now; what shall run later goes to submit.c
  */
 #include <math.h>
 #include <stdlib.h>
@@ -10,7 +10,10 @@
 #include "api/api.h"
 #include "api/binding.h"
 #include "api/handlers.h"
+#include "api/job_options.h"
 #include "api/negotiate.h"
+#include "api/submit.h"
+#include "http/prefer.h"
 
 #define TIMEOUT_HEADER "Gangsaw-Timeout"
 
@@ -46,11 +49,13 @@ HANDLER(tasks_show)
     return 0;
 }
 
-/* Gangsaw-Timeout: seconds, a number above 0; it can only shorten the task's own limit. */
-static int read_timeout(const struct http_request *req, struct compute_request *run,
-                        struct error *reterr)
+/* Gangsaw-Timeout: seconds, a number above 0; it can only shorten the task's own limit.
+ * *ret_seconds is 0 when it does not. */
+static int read_timeout(const struct http_request *req, const struct task_desc *task,
+                        double *ret_seconds, struct error *reterr)
 {
     const char *text = http_header(req, TIMEOUT_HEADER);
+    *ret_seconds = 0;
     if (!text)
         return 0;
     char *end;
@@ -58,23 +63,50 @@ static int read_timeout(const struct http_request *req, struct compute_request *
     if (strspn(text, "0123456789.") != strlen(text) || end == text || *end || !(seconds > 0))
         return error_set(reterr, ERR_INVALID_REQUEST,
                          TIMEOUT_HEADER " must be a number of seconds above 0, like 2.5.");
-    if (seconds < run->seconds) {
-        run->seconds = seconds;
-        run->seconds_limit = TIMEOUT_HEADER;
-    }
+    if (seconds < task->seconds)
+        *ret_seconds = seconds;
     return 0;
 }
 
-static int check_servable(const struct api *api, const struct task_desc *task,
-                          struct http_response *res, struct error *reterr)
+/* What has to become a job is stored by pool api. */
+static int run_later(struct api *api, struct http_request *req, const struct task_desc *task,
+                     const struct prefer *prefer, struct http_response *res,
+                     struct field_errors *errors, struct error *reterr)
 {
-    if (task->job_only)
-        return error_set(reterr, ERR_UNAVAILABLE,
-                         "Task %s runs as a job only, and this server keeps no jobs.", task->name);
+    double seconds;
+    if (submit_check(api, reterr) != 0)
+        return -1;
+    if (api->pass_on) {
+        submit_redirect(res, "%s", api->pass_on);
+        return 0;
+    }
+    if (read_timeout(req, task, &seconds, reterr) != 0)
+        return -1;
+    if (seconds > 0 && seconds < JOB_OPTIONS_SECONDS_MIN)
+        seconds = JOB_OPTIONS_SECONDS_MIN;
+    return submit_task(api, req, task, prefer, seconds, res, errors, reterr);
+}
+
+static int check_servable(const struct api *api, struct http_response *res, struct error *reterr)
+{
     if (api->gang)
         return 0;
     http_response_header(res, "Retry-After", "1");
     return error_set(reterr, ERR_UNAVAILABLE, "The compute pool takes no requests at the moment.");
+}
+
+/* Blobs are looked up at once, so that what is wrong with them is said before anything waits; their
+ * bytes are read last. */
+static int resolve(struct api *api, struct binding *binding, struct arena *a,
+                   struct field_errors *errors, struct error *reterr)
+{
+    if (binding->blob_count == 0)
+        return 0;
+    if (!api->db)
+        return error_set(reterr, ERR_UNAVAILABLE,
+                         "This server keeps no files: its configuration names no database "
+                         "(database.url).");
+    return binding_resolve(api->db, a, &binding, 1, errors, reterr);
 }
 
 static int compute(struct api *api, const struct compute_request *run, struct http_response *res,
@@ -89,20 +121,27 @@ static int compute(struct api *api, const struct compute_request *run, struct ht
     return result;
 }
 
-HANDLER(tasks_run)
+static int run_now(struct api *api, struct http_request *req, const struct task_desc *task,
+                   struct http_response *res, struct field_errors *errors, struct error *reterr)
 {
-    struct api *api = context;
     const struct config *cfg = api->config;
-    const struct task_desc *task;
     struct binding binding;
     struct accept *accept;
     bool as_json;
-    if (find_task(api, match->params[0], &task, reterr) != 0)
+    double seconds;
+    if (check_servable(api, res, reterr) != 0 || read_timeout(req, task, &seconds, reterr) != 0 ||
+        accept_parse(req->arena, http_header(req, "Accept"), &accept, reterr) != 0 ||
+        binding_read(req, cfg, task, &binding, errors, reterr) != 0 ||
+        resolve(api, &binding, req->arena, errors, reterr) != 0 ||
+        negotiate(accept, task, &binding, req->arena, &as_json, reterr) != 0 ||
+        binding_load(api->db, req->arena, &binding, reterr) != 0)
         return -1;
-    api->trace.task = task->name;
     struct compute_request run = {.task = task,
-                                  .seconds = task->seconds,
-                                  .seconds_limit = "seconds",
+                                  .body = binding.body,
+                                  .inputs = binding.inputs,
+                                  .input_count = binding.input_count,
+                                  .seconds = seconds > 0 ? seconds : task->seconds,
+                                  .seconds_limit = seconds > 0 ? TIMEOUT_HEADER : "seconds",
                                   .request_id = req->request_id,
                                   .arrived_us = req->arrived_us,
                                   .queue_seconds = cfg->compute_queue_seconds,
@@ -110,18 +149,23 @@ HANDLER(tasks_run)
                                   .warm_bytes = (size_t)cfg->executor_idle_mb << 20,
                                   .peer_fd = req->stream->peer_fd,
                                   .watch = api->watch};
-    if (check_servable(api, task, res, reterr) != 0 || read_timeout(req, &run, reterr) != 0 ||
-        accept_parse(req->arena, http_header(req, "Accept"), &accept, reterr) != 0 ||
-        binding_read(req, cfg, task, &binding, errors, reterr) != 0 ||
-        negotiate(accept, task, &binding, req->arena, &as_json, reterr) != 0)
-        return -1;
-    run.body = binding.body;
-    run.inputs = binding.inputs;
-    run.input_count = binding.input_count;
     run.params = json_print(req->arena, binding.params, &run.params_size);
 
     struct compute_outcome outcome;
     if (compute(api, &run, res, &outcome, reterr) != 0)
         return -1;
     return answer_build(res, task, &outcome, as_json, (size_t)cfg->http_max_base64_bytes, reterr);
+}
+
+HANDLER(tasks_run)
+{
+    struct api *api = context;
+    const struct task_desc *task;
+    if (find_task(api, match->params[0], &task, reterr) != 0)
+        return -1;
+    api->trace.task = task->name;
+    const struct prefer prefer = prefer_parse(http_header(req, "Prefer"));
+    if (prefer.respond_async || task->job_only)
+        return run_later(api, req, task, &prefer, res, errors, reterr);
+    return run_now(api, req, task, res, errors, reterr);
 }

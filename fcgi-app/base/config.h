@@ -24,6 +24,7 @@ struct config {
     const char *server_tasks_dir;   /* descriptors: $datadir/gangsaw/tasks */
     const char *server_modules_dir; /* modules: $libdir/gangsaw */
     const char *server_libexec_dir; /* gangsaw-executor: $libexecdir/gangsaw */
+    const char *server_migrations_dir; /* $datadir/gangsaw/sql */
     int server_log_level;           /* enum log_level; debug, info, warning, error; default info */
     /* [http] */
     int64_t http_max_body_bytes;    /* default 128 MiB; nginx's client_max_body_size agrees */
@@ -46,6 +47,15 @@ struct config {
     int executor_idle_mb;  /* above it between runs: trimmed, then recycled: default 256 */
     double executor_grace_seconds; /* from the stop flag to SIGKILL: default 0.25, 0.01 to 10 */
     double executor_start_seconds; /* a new executor or worker is ready by then: default 30 */
+    /* [database] */
+    const char *database_url; /* "": no jobs, no blobs */
+    double database_budget_seconds;
+    /* [jobs] */
+    int jobs_slots, jobs_net_slots;
+    double jobs_lease_seconds, jobs_drain_seconds, jobs_retry_seconds, jobs_max_timeout_seconds;
+    int jobs_retention_days;
+    /* [hub] */
+    int hub_max_clients;
 
     struct config_task_limit *task_limits; /* [task NAME] sections, in order */
     int task_limit_count;

@@ -93,3 +93,12 @@ const char *error_name(enum err_code code)
         return names[ERR_INTERNAL];
     return names[code];
 }
+
+enum err_code error_code_parse(const char *name)
+{
+    for (int code = ERR_NONE + 1; name && code < ERR_CODE_COUNT; code++) {
+        if (strcmp(names[code], name) == 0)
+            return (enum err_code)code;
+    }
+    return ERR_INTERNAL;
+}

@@ -62,4 +62,7 @@ int error_cause(struct error *e, const char *fmt, ...) __attribute__((format(pri
 /* The problem type's name, "invalid-params"; a static string. */
 const char *error_name(enum err_code code);
 
+/* The code of that name, for errors that were stored; ERR_INTERNAL for any other name, and NULL. */
+enum err_code error_code_parse(const char *name);
+
 #endif

@@ -33,6 +33,9 @@ const struct option_section option_sections[] = {
     {"api", "The pool that answers everything but the tasks themselves."},
     {"compute", "The pool that computes."},
     {"executor", "The processes in which the tasks run."},
+    {"database", "PostgreSQL, which keeps jobs and files."},
+    {"jobs", "The runner, and what clients may ask of jobs."},
+    {"hub", "The process that holds waiting clients."},
     {NULL, NULL},
 };
 
@@ -70,6 +73,9 @@ const struct option options[] = {
      .help = "Directory of the modules.", .documented_default = "$libdir/gangsaw"},
     {OPTION(server, libexec_dir), KIND_PATH, .fallback = GANGSAW_LIBEXECDIR, .min = 1, .max = 180,
      .help = "Directory of gangsaw-executor.", .documented_default = "$libexecdir/gangsaw"},
+    {OPTION(server, migrations_dir), KIND_PATH, .fallback = GANGSAW_DATADIR "/sql", .min = 1, .max = 180,
+     .help = "Directory of the migrations that `gangsaw migrate` applies.",
+     .documented_default = "$datadir/gangsaw/sql"},
     {OPTION(server, log_level), KIND_LOG_LEVEL, .fallback = "info",
      .help = "Least severity of the lines that are logged."},
 
@@ -111,6 +117,30 @@ const struct option options[] = {
      .help = "From telling a run to stop until its executor is killed."},
     {OPTION(executor, start_seconds), KIND_SECONDS, .fallback = "30", .min = 1, .max = 600,
      .help = "A new executor or worker is ready by then, or counts as failed."},
+
+    {OPTION(database, url), KIND_TEXT, .fallback = "", .min = 0, .max = 180,
+     .help = "postgresql://user@host/name, or key=value words of libpq; empty: no jobs, no blobs."},
+    {OPTION(database, budget_seconds), KIND_SECONDS, .fallback = "2", .min = 0.1, .max = 60,
+     .help = "Longest wait of a request for one statement, connecting included; then it is answered with 503."},
+
+    {OPTION(jobs, slots), KIND_INT, .fallback = "auto", .min = 0, .max = 1024,
+     .help = "Jobs of class cpu that the runner computes at a time; auto is one a core.",
+     .auto_value = auto_slots},
+    {OPTION(jobs, net_slots), KIND_INT, .fallback = "32", .min = 0, .max = 4096,
+     .help = "Jobs of class net that the runner computes at a time."},
+    {OPTION(jobs, lease_seconds), KIND_SECONDS, .fallback = "15", .min = 1, .max = 600,
+     .help = "A runner silent for as long is given up, and its jobs go back to the queue."},
+    {OPTION(jobs, drain_seconds), KIND_SECONDS, .fallback = "30", .min = 0, .max = 3600,
+     .help = "How long running jobs may go on after TERM; then they go back to the queue."},
+    {OPTION(jobs, retry_seconds), KIND_SECONDS, .fallback = "2", .min = 0.01, .max = 3600,
+     .help = "Wait before the second attempt; each further one waits four times as long, up to an hour."},
+    {OPTION(jobs, max_timeout_seconds), KIND_SECONDS, .fallback = "3600", .min = 1, .max = 86400,
+     .help = "Most that a job may ask for as its timeout; without one the task's own limit holds."},
+    {OPTION(jobs, retention_days), KIND_INT, .fallback = "7", .min = 1, .max = 3650,
+     .help = "Finished jobs and their files are kept for as many days."},
+
+    {OPTION(hub, max_clients), KIND_INT, .fallback = "10000", .min = 1, .max = 1000000,
+     .help = "Clients that may wait or follow events at a time."},
 
     {.name = NULL},
 };

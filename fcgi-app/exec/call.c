@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "exec/verdict.h"
 
 #define RECORD_MAX ((size_t)4096)             /* of an executor's message, besides its body */
 #define RESULT_MAX ((size_t)64 * 1024 * 1024) /* bytes of JSON */
@@ -202,11 +203,42 @@ static int on_error(struct call *c, const struct wire_message *m, struct error *
     return 0;
 }
 
+void call_begin(struct call *c, int64_t started_us)
+{
+    c->state = CALL_STARTED;
+    c->started_us = started_us;
+}
+
+int call_take(struct call *c, struct wire_message *m, struct error *reterr)
+{
+    int result;
+    if (m->run != c->run)
+        result = error_internal(reterr, "call: a message of another run");
+    else if (m->kind == WIRE_STARTED)
+        result = on_started(c, m, reterr);
+    else if (m->kind == WIRE_OUTPUT)
+        result = on_output(c, m, reterr);
+    else if (m->kind == WIRE_RESULT)
+        result = on_result(c, m, reterr);
+    else if (m->kind == WIRE_ERROR)
+        result = on_error(c, m, reterr);
+    else
+        result = error_internal(reterr, "call: an order from an executor");
+    payload_release(&m->payload);
+    if (c->state == CALL_ENDED)
+        c->ended_us = clock_us();
+    return result;
+}
+
+size_t call_message_max(const struct call *c)
+{
+    return (c->output_left > RESULT_MAX ? c->output_left : RESULT_MAX) + RECORD_MAX;
+}
+
 int call_receive(struct call *c, struct error *reterr)
 {
     struct wire_message m;
-    size_t body_max = c->output_left > RESULT_MAX ? c->output_left : RESULT_MAX;
-    int got = wire_receive(c->fd, body_max + RECORD_MAX, &m, reterr);
+    int got = wire_receive(c->fd, call_message_max(c), &m, reterr);
     /* Known before anything else is: whoever sends garbage can be killed for it. */
     if (got != 0 && c->executor == 0)
         c->executor = m.sender;
@@ -217,23 +249,7 @@ int call_receive(struct call *c, struct error *reterr)
         c->ended_us = clock_us();
         return 0;
     }
-    int result;
-    if (m.run != c->run)
-        result = error_internal(reterr, "call: a message of another run");
-    else if (m.kind == WIRE_STARTED)
-        result = on_started(c, &m, reterr);
-    else if (m.kind == WIRE_OUTPUT)
-        result = on_output(c, &m, reterr);
-    else if (m.kind == WIRE_RESULT)
-        result = on_result(c, &m, reterr);
-    else if (m.kind == WIRE_ERROR)
-        result = on_error(c, &m, reterr);
-    else
-        result = error_internal(reterr, "call: an order from an executor");
-    payload_release(&m.payload);
-    if (c->state == CALL_ENDED)
-        c->ended_us = clock_us();
-    return result;
+    return call_take(c, &m, reterr);
 }
 
 bool call_withdraw(struct call *c)
@@ -262,15 +278,5 @@ void call_kill(const struct call *c)
 
 size_t call_resident_bytes(struct call *c)
 {
-    char text[128], path[64];
-    if (c->statm_fd < 0) {
-        (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)c->executor);
-        c->statm_fd = open(path, O_RDONLY | O_CLOEXEC);
-    }
-    ssize_t size = pread(c->statm_fd, text, sizeof(text) - 1, 0);
-    if (size <= 0)
-        return 0;
-    text[size] = '\0';
-    char *second = strchr(text, ' '); /* "size resident shared …", in pages */
-    return second ? strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
+    return verdict_resident_bytes(c->executor, &c->statm_fd);
 }

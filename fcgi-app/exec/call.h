@@ -10,6 +10,7 @@
 #define EXEC_CALL_H
 
 #include "exec/compute.h"
+#include "exec/wire.h"
 
 enum call_state {
     CALL_SENT,    /* not started yet */
@@ -38,7 +39,7 @@ struct call {
     int64_t started_us, ended_us, cpu_us;
 };
 
-/* `run` is a number of gang_new_run(). */
+/* `run` is unique among the executor's: of gang_new_run(), or a runner's own count. */
 void call_init(struct call *c, struct arena *a, const struct task_desc *task, uint64_t run);
 
 /* Close what it holds; outputs stay with the arena. */
@@ -54,6 +55,15 @@ int call_connect(struct call *c, struct gang *g, struct payload *order, size_t b
 /* Take one message; `fd` is readable. Errors: ERR_INTERNAL, ERR_TOO_LARGE: the executor is not to
  * be trusted on, kill it. */
 int call_receive(struct call *c, struct error *reterr);
+
+/*
+ * For a connection that many runs share, one after the other: whoever receives there begins the
+ * call when it is the run's turn, and hands over its messages, which are released. Errors: as
+ * call_receive().
+ */
+void call_begin(struct call *c, int64_t started_us);
+int call_take(struct call *c, struct wire_message *m, struct error *reterr);
+size_t call_message_max(const struct call *c); /* bytes that the next message may have */
 
 /*
  * Give a call up before it started: no executor starts it any more. Returns false when one just

@@ -5,12 +5,13 @@
 #include "exec/compute.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "exec/call.h"
+#include "exec/verdict.h"
 
 #define SAMPLE_US 100000         /* memory is looked at this often */
 #define EXIT_STATUS_WAIT_MS 1000 /* for the master to have reaped a dead executor */
@@ -129,9 +130,7 @@ static void check_memory(struct wait *w, int64_t now_us)
     w->sample_at_us = now_us + SAMPLE_US;
     if (call_resident_bytes(&w->call) <= limit + before)
         return;
-    (void)error_set(&w->reason, ERR_EXECUTOR_CRASHED,
-                    "The run used more memory than its limit memory_mb = %zu and was ended.",
-                    limit / (1024 * 1024));
+    (void)verdict_over_memory(limit, &w->reason);
     w->is_stopping = true;
     w->kill_at_us = now_us;
 }
@@ -144,9 +143,7 @@ static void on_time(struct wait *w)
         give_up(w);
     } else if (w->call.state == CALL_STARTED && !w->is_stopping) {
         if (now_us >= w->run_deadline_us) {
-            (void)error_set(&w->reason, ERR_TIMED_OUT,
-                            "The run took longer than its limit %s = %g s and was stopped.",
-                            w->request->seconds_limit, w->request->seconds);
+            (void)verdict_timed_out(w->request->seconds_limit, w->request->seconds, &w->reason);
             give_up(w);
         } else if (now_us >= w->sample_at_us) {
             check_memory(w, now_us);
@@ -200,15 +197,7 @@ static int describe_crash(const struct wait *w, struct error *reterr)
         return error_set(reterr, ERR_UNAVAILABLE,
                          "The pool ended in the middle of this run; try again.");
     }
-    if (WIFSIGNALED(status)) {
-        const char *name = sigabbrev_np(WTERMSIG(status));
-        return error_set(reterr, ERR_EXECUTOR_CRASHED,
-                         "The executor was ended by signal SIG%s in the middle of this run.",
-                         name ? name : "?");
-    }
-    return error_set(reterr, ERR_EXECUTOR_CRASHED,
-                     "The executor exited with status %d in the middle of this run.",
-                     WEXITSTATUS(status));
+    return verdict_crashed(status, reterr);
 }
 
 /* What the run came to, once the wait is over. */

@@ -213,6 +213,7 @@ static void clean_up(struct executor *e)
     e->resident = resident_bytes(e);
     if (e->resident > (size_t)e->idle_mb << 20)
         give_memory_back(e);
+    atomic_store(&e->control->resident, e->resident);
     if (has_leaked_files())
         e->runs_left = 0;
 }
@@ -243,28 +244,22 @@ static int compute(struct executor *e, int fd, const struct wire_message *m)
     return run_compute(run, task, fd);
 }
 
-/* Take one order from a connection and compute it. False: the connection is done. */
-static bool serve_one(struct executor *e, int fd)
+/* Take the order from a connection, announce the run and compute it. */
+static void serve_connection(struct executor *e, int fd)
 {
     struct wire_message m;
     struct error why;
-    int got = wire_receive(fd, ORDER_MAX, &m, &why);
-    if (got < 0 && why.code == ERR_STOPPED && !e->is_listening) {
-        on_idle(e);
-        return true;
-    }
-    if (got <= 0)
-        return false;
+    if (wire_receive(fd, ORDER_MAX, &m, &why) <= 0)
+        return;
     int result = announce(e, fd, m.run);
     if (result == 0 && m.kind == WIRE_OFFER) {
         payload_release(&m.payload);
         result = wire_receive(fd, ORDER_MAX, &m, &why) > 0 ? 0 : -1;
     }
     if (result == 0)
-        result = compute(e, fd, &m);
+        (void)compute(e, fd, &m);
     payload_release(&m.payload);
     clean_up(e);
-    return result == 0;
 }
 
 static void set_receive_timeout(int fd, int seconds)
@@ -286,16 +281,39 @@ static void serve_listening(struct executor *e)
         if (fd < 0)
             continue;
         set_receive_timeout(fd, SILENT_SECONDS);
-        (void)serve_one(e, fd);
+        serve_connection(e, fd);
         (void)close(fd);
     }
 }
 
-/* Under a runner: one connection for life. */
+/* Take the next order of those that are queued, if it was not withdrawn. False: the runner is gone.
+ */
+static bool serve_next(struct executor *e)
+{
+    struct wire_message m;
+    struct error why;
+    int got = wire_receive(EXECUTOR_FD_SOCKET, ORDER_MAX, &m, &why);
+    if (got < 0 && why.code == ERR_STOPPED) {
+        on_idle(e);
+        return true;
+    }
+    if (got <= 0)
+        return false;
+    bool is_ours = control_begin(e->control, m.run);
+    int result = is_ours ? compute(e, EXECUTOR_FD_SOCKET, &m) : 0;
+    payload_release(&m.payload);
+    if (is_ours)
+        clean_up(e);
+    return result == 0;
+}
+
+/* Under a runner: one connection for life, which says when it is ready. */
 static void serve_connected(struct executor *e)
 {
     set_receive_timeout(EXECUTOR_FD_SOCKET, IDLE_SECONDS);
-    while (e->runs_left > 0 && serve_one(e, EXECUTOR_FD_SOCKET))
+    if (announce(e, EXECUTOR_FD_SOCKET, 0) != 0)
+        return;
+    while (e->runs_left > 0 && serve_next(e))
         continue;
 }
 
@@ -315,6 +333,7 @@ int main(int argc, char **argv)
     e.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     preload_modules(&e);
     e.resident = resident_bytes(&e);
+    atomic_store(&e.control->resident, e.resident);
     atomic_store(&e.control->ready, 1);
     if (e.is_listening)
         serve_listening(&e);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Move what goes to the child out of the way of its numbers, then onto them; close all else. */
@@ -42,6 +43,8 @@ int spawn(const struct spawn *s, pid_t *ret_pid, struct error *reterr)
     if (pid == 0) {
         reset_signals();
         arrange_fds(s);
+        if (s->nice != 0)
+            (void)setpriority(PRIO_PROCESS, 0, s->nice);
         (void)execve(s->argv[0], (char *const *)(uintptr_t)s->argv,
                      (char *const *)(uintptr_t)s->envp);
         _exit(127);
@@ -110,6 +113,7 @@ int executor_spawn(const struct executor_launch *launch, pid_t *ret_pid, struct 
                       .envp = envp,
                       .fds = {-1, launch->stderr_fd, launch->stderr_fd, launch->socket_fd,
                               launch->lifeline_fd, launch->memory_fd},
-                      .fd_count = EXECUTOR_FD_MEMORY + 1};
+                      .fd_count = EXECUTOR_FD_MEMORY + 1,
+                      .nice = launch->nice};
     return spawn(&s, ret_pid, reterr);
 }

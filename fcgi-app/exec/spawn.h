@@ -22,6 +22,7 @@ struct spawn {
     const char *const *envp;
     int fds[SPAWN_FDS_MAX]; /* the child's 0, 1, 2 …; -1: /dev/null */
     int fd_count;
+    int nice; /* the child's; 0: as its parent's */
 };
 
 /* Errors: ERR_INTERNAL when the process cannot be made; a failing exec shows as exit status 127. */
@@ -40,6 +41,7 @@ struct executor_launch {
     int memory_fd;        /* of the gang */
     off_t control_offset; /* of its page in there */
     int stderr_fd;        /* for its stdout and stderr */
+    int nice;             /* behind the others: a runner's yield to a pool's */
 };
 
 int executor_spawn(const struct executor_launch *launch, pid_t *ret_pid, struct error *reterr);

@@ -59,6 +59,10 @@ int wire_send(int fd, enum wire_kind kind, uint64_t run, struct payload *payload
     } while (sent < 0 && errno == EINTR);
     if (sent >= 0)
         return 0;
+    if (errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS) {
+        (void)error_set(reterr, ERR_OVERLOADED, "The other end of the run takes no more now.");
+        return error_cause(reterr, "wire: sendmsg: %s", strerror(errno));
+    }
     if (errno != EPIPE && errno != ECONNRESET)
         return error_errno(reterr, "wire: sendmsg");
     (void)error_set(reterr, ERR_UNAVAILABLE, "The other end of the run is gone.");

@@ -7,11 +7,17 @@
  * limits). Up to PAYLOAD_INLINE_MAX it travels in the datagram, beyond that in one sealed memfd.
  * Both ends check everything they read: an executor may have been taken over by its input.
  *
- *   peer → executor   RUN      body: bytes of all inputs       record: see order_encode()
- *                     OFFER    nothing: a RUN too large to queue, which follows once STARTED has
- * come executor → peer   STARTED  record: resident bytes before the run OUTPUT   body: the bytes
- * record: name, media type RESULT   body: JSON text                 record: CPU time     — an end
- *                     ERROR    record: code, detail, cause, CPU time               — an end
+ *   peer → executor
+ *     RUN      body: bytes of all inputs, record: see order_encode()
+ *     OFFER    nothing: a RUN too large to queue, which follows once STARTED has come
+ *   executor → peer
+ *     STARTED  record: resident bytes before the run
+ *     OUTPUT   body: the bytes, record: name, media type
+ *     RESULT   body: JSON text, record: CPU time — an end
+ *     ERROR    record: code, detail, cause, CPU time — an end
+ *
+ * A runner's executor says STARTED once, with run 0, when it is ready. Its orders queue up on the
+ * one connection it has; which of them has begun stands on its control page.
  */
 #ifndef EXEC_WIRE_H
 #define EXEC_WIRE_H
@@ -35,7 +41,8 @@ struct wire_message {
 
 /*
  * Send one message. `payload` holds the body; what stands beyond body_size is the record. A memfd
- * is sealed first. Errors: ERR_UNAVAILABLE when the peer is gone, else ERR_INTERNAL.
+ * is sealed first. Errors: ERR_UNAVAILABLE when the peer is gone, ERR_OVERLOADED when a
+ * non-blocking socket has no room now, else ERR_INTERNAL.
  */
 int wire_send(int fd, enum wire_kind kind, uint64_t run, struct payload *payload, size_t body_size,
               struct error *reterr);

@@ -237,28 +237,58 @@ const char *http_header(const struct http_request *req, const char *name)
     return value;
 }
 
-int http_body_read(struct http_request *req, size_t max_bytes, const char *limit_name,
-                   struct payload *body, struct error *reterr)
+int http_body_check(const struct http_request *req, size_t max_bytes, const char *limit_name,
+                    struct error *reterr)
 {
-    if ((uint64_t)req->content_length > max_bytes)
-        return error_set(reterr, ERR_TOO_LARGE,
-                         "The body has %lld bytes; the limit %s is %zu bytes.",
-                         (long long)req->content_length, limit_name, max_bytes);
-    size_t rest = (size_t)(req->content_length - req->body_read);
-    if (payload_reserve(body, rest, reterr) != 0)
-        return -1;
-    while (rest > 0) {
-        ssize_t n = req->stream->read(req->stream, body->bytes + body->size, rest);
+    if ((uint64_t)req->content_length <= max_bytes)
+        return 0;
+    return error_set(reterr, ERR_TOO_LARGE, "The body has %lld bytes; the limit %s is %zu bytes.",
+                     (long long)req->content_length, limit_name, max_bytes);
+}
+
+/* All of `size` bytes, which Content-Length promised. */
+static int read_promised(struct http_request *req, unsigned char *buf, size_t size,
+                         struct error *reterr)
+{
+    while (size > 0) {
+        ssize_t n = req->stream->read(req->stream, buf, size);
         if (n <= 0) {
             (void)error_set(reterr, ERR_INVALID_REQUEST,
                             "The body ended after %lld of %lld bytes (Content-Length).",
                             (long long)req->body_read, (long long)req->content_length);
             return error_cause(reterr, n < 0 ? "the peer failed" : "the peer sent no more");
         }
-        body->size += (size_t)n;
         req->body_read += n;
-        rest -= (size_t)n;
+        buf += n;
+        size -= (size_t)n;
     }
+    return 0;
+}
+
+int http_body_piece(struct http_request *req, void *buf, size_t size, size_t *ret_size,
+                    struct error *reterr)
+{
+    int64_t rest = req->content_length - req->body_read;
+    if ((uint64_t)rest < size)
+        size = (size_t)rest;
+    if (read_promised(req, buf, size, reterr) != 0)
+        return -1;
+    *ret_size = size;
+    return 0;
+}
+
+int http_body_read(struct http_request *req, size_t max_bytes, const char *limit_name,
+                   struct payload *body, struct error *reterr)
+{
+    if (http_body_check(req, max_bytes, limit_name, reterr) != 0)
+        return -1;
+    size_t rest = (size_t)(req->content_length - req->body_read);
+    if (rest == 0)
+        return 0;
+    if (payload_reserve(body, rest, reterr) != 0 ||
+        read_promised(req, body->bytes + body->size, rest, reterr) != 0)
+        return -1;
+    body->size += rest;
     return 0;
 }
 

@@ -71,6 +71,17 @@ const char *http_header(const struct http_request *req, const char *name);
 int http_body_read(struct http_request *req, size_t max_bytes, const char *limit_name,
                    struct payload *body, struct error *reterr);
 
+/* The check of Content-Length alone, for a body that is read in pieces. Errors: ERR_TOO_LARGE. */
+int http_body_check(const struct http_request *req, size_t max_bytes, const char *limit_name,
+                    struct error *reterr);
+
+/*
+ * The next piece of the body: *ret_size bytes in `buf`, fewer than `size` only at the body's end, 0
+ * when all of it was read. Errors: ERR_INVALID_REQUEST as http_body_read().
+ */
+int http_body_piece(struct http_request *req, void *buf, size_t size, size_t *ret_size,
+                    struct error *reterr);
+
 /* Read and drop what is left of the body, so that nginx gets its answer instead of a reset. */
 void http_body_discard(struct http_request *req);
 

@@ -82,8 +82,8 @@ static bool is_content_type(const char *name)
 /* What a handler said about a body that it then could not give. */
 static bool is_about_body(const char *name)
 {
-    static const char *const others[] = {"ETag", "Last-Modified", "Accept-Ranges", "Cache-Control",
-                                         "Gangsaw-Result"};
+    static const char *const others[] = {"ETag",          "Last-Modified", "Accept-Ranges",
+                                         "Cache-Control", "Vary",          "Gangsaw-Result"};
     if (strncasecmp(name, "Content-", 8) == 0)
         return true;
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -93,15 +93,36 @@ static bool is_about_body(const char *name)
     return false;
 }
 
+/* Of the size that the whole has, beside 416 too. */
+static bool is_about_part(const char *name)
+{
+    return is_about_body(name) && strcasecmp(name, "Content-Range") != 0;
+}
+
+static void set_body(struct http_response *res, int status, const void *body, int64_t size,
+                     const struct http_body_source *source)
+{
+    res->status = status;
+    res->body = body;
+    res->body_size = size;
+    res->source = source;
+    res->problem = ERR_NONE;
+}
+
 void http_response_body(struct http_response *res, int status, const char *media_type,
                         const void *body, size_t size)
 {
     remove_fields(res, is_content_type);
     http_response_header(res, "Content-Type", "%s", media_type);
-    res->status = status;
-    res->body = body;
-    res->body_size = size;
-    res->problem = ERR_NONE;
+    set_body(res, status, body, (int64_t)size, NULL);
+}
+
+void http_response_stream(struct http_response *res, int status, const char *media_type,
+                          int64_t size, const struct http_body_source *source)
+{
+    remove_fields(res, is_content_type);
+    http_response_header(res, "Content-Type", "%s", media_type);
+    set_body(res, status, NULL, size, source);
 }
 
 void http_response_json(struct http_response *res, int status, const cJSON *value)
@@ -113,10 +134,7 @@ void http_response_json(struct http_response *res, int status, const cJSON *valu
         return;
     }
     remove_fields(res, is_content_type);
-    res->status = status;
-    res->body = NULL;
-    res->body_size = 0;
-    res->problem = ERR_NONE;
+    set_body(res, status, NULL, 0, NULL);
 }
 
 static void add_member(struct strbuf *sb, const char *name, const char *text)
@@ -152,7 +170,7 @@ void http_response_problem(struct http_response *res, const struct http_request 
     if (errors && errors->first)
         add_field_errors(&sb, errors);
     strbuf_addch(&sb, '}');
-    remove_fields(res, is_about_body);
+    remove_fields(res, err->code == ERR_RANGE_NOT_SATISFIABLE ? is_about_part : is_about_body);
     http_response_body(res, problem->status, "application/problem+json",
                        arena_memdup(res->arena, sb.text, sb.size), sb.size);
     strbuf_release(&sb);
@@ -200,7 +218,36 @@ static const char *reason_phrase(int status)
     return "Other";
 }
 
-int http_response_send(const struct http_response *res, struct http_request *req)
+/* The next piece of what is left; -1 with res->failure. */
+static int read_piece(struct http_response *res, int64_t rest, const void **ret_bytes,
+                      size_t *ret_size)
+{
+    if (res->source->next(res->source->context, ret_bytes, ret_size, &res->failure) != 0)
+        return -1;
+    if (*ret_size == 0 || (uint64_t)*ret_size > (uint64_t)rest)
+        return error_internal(&res->failure, "a body's piece has %zu bytes, %lld are left",
+                              *ret_size, (long long)rest);
+    return 0;
+}
+
+static int send_pieces(struct http_response *res, struct http_request *req)
+{
+    struct http_stream *stream = req->stream;
+    const void *bytes;
+    size_t size;
+    for (int64_t rest = res->body_size; rest > 0; rest -= (int64_t)size) {
+        if (read_piece(res, rest, &bytes, &size) != 0) {
+            if (stream->abort)
+                stream->abort(stream);
+            return -1;
+        }
+        if (stream->write(stream, bytes, size) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int http_response_send(struct http_response *res, struct http_request *req)
 {
     assert(res->status != 0);
     bool may_have_body = res->status != 204 && res->status != 304;
@@ -209,11 +256,13 @@ int http_response_send(const struct http_response *res, struct http_request *req
     for (const struct http_header_field *f = res->first; f; f = f->next)
         strbuf_addf(&head, "%s: %s\r\n", f->name, f->value);
     if (may_have_body)
-        strbuf_addf(&head, "Content-Length: %zu\r\n", res->body_size);
+        strbuf_addf(&head, "Content-Length: %lld\r\n", (long long)res->body_size);
     strbuf_addf(&head, "X-Request-Id: %s\r\n\r\n", req->request_id);
     int status = req->stream->write(req->stream, head.text, head.size);
     strbuf_release(&head);
-    if (status == 0 && may_have_body && req->method != HTTP_HEAD && res->body_size > 0)
-        status = req->stream->write(req->stream, res->body, res->body_size);
-    return status;
+    if (status != 0 || !may_have_body || req->method == HTTP_HEAD || res->body_size == 0)
+        return status;
+    if (res->source)
+        return send_pieces(res, req);
+    return req->stream->write(req->stream, res->body, (size_t)res->body_size);
 }

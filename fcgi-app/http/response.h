@@ -17,13 +17,26 @@ struct http_header_field {
     struct http_header_field *next;
 };
 
+/*
+ * A body that is never in memory as a whole. `next` gives the next piece, valid until the next
+ * call; it is called until body_size bytes were sent. -1: the answer is cut off, and the connection
+ * with it, so that the client sees that it is not complete. What can fail early should do so before
+ * the answer is built: then it is a problem.
+ */
+struct http_body_source {
+    int (*next)(void *context, const void **ret_bytes, size_t *ret_size, struct error *reterr);
+    void *context;
+};
+
 struct http_response {
     struct arena *arena;
     int status; /* 0 until something was built */
     struct http_header_field *first, *last;
     const void *body; /* not copied: lives as long as the request */
-    size_t body_size;
-    enum err_code problem; /* ERR_NONE for a success; for the log */
+    int64_t body_size;
+    const struct http_body_source *source; /* instead of `body`: pieces, as they are sent */
+    enum err_code problem;                 /* ERR_NONE for a success; for the log */
+    struct error failure;                  /* of `source`, once it was sent; for the log */
 };
 
 void http_response_init(struct http_response *res, struct arena *a);
@@ -36,6 +49,10 @@ void http_response_header(struct http_response *res, const char *name, const cha
 void http_response_body(struct http_response *res, int status, const char *media_type,
                         const void *body, size_t size);
 
+/* The same, read piece by piece from `source`, which lives as long as the request. */
+void http_response_stream(struct http_response *res, int status, const char *media_type,
+                          int64_t size, const struct http_body_source *source);
+
 /* The same with a JSON tree; no body when `value` is NULL. */
 void http_response_json(struct http_response *res, int status, const cJSON *value);
 
@@ -43,12 +60,12 @@ void http_response_json(struct http_response *res, int status, const cJSON *valu
  * RFC 9457: application/problem+json {type, title, status, detail, request_id, errors?} for `err`,
  * whatever was built before being dropped. `errors` may be NULL. Header fields that were added
  * before (Allow, Retry-After, Server-Timing) stay, but for those about a body (Content-*, ETag,
- * Cache-Control, Gangsaw-Result, ...).
+ * Cache-Control, Gangsaw-Result, ...); ERR_RANGE_NOT_SATISFIABLE keeps its Content-Range.
  */
 void http_response_problem(struct http_response *res, const struct http_request *req,
                            const struct error *err, const struct field_errors *errors);
 
-/* Send it. -1 when the peer is gone. */
-int http_response_send(const struct http_response *res, struct http_request *req);
+/* Send it. -1 when the peer is gone, or when the source failed: then res->failure is set. */
+int http_response_send(struct http_response *res, struct http_request *req);
 
 #endif

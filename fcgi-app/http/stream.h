@@ -26,6 +26,9 @@ struct http_stream {
     int (*write)(struct http_stream *s, const void *bytes, size_t size);
     /* The connection, to watch for POLLRDHUP: its client left. -1 when there is none. */
     int peer_fd;
+    /* The answer ends here, before its Content-Length: have the web server notice. Nothing is
+     * written afterwards. NULL: the stream's end alone tells it. */
+    void (*abort)(struct http_stream *s);
 };
 
 /* Plain CGI: environment, fd 0 and fd 1. */

@@ -14,6 +14,7 @@
 #include "api/api.h"
 #include "base/log.h"
 #include "base/user.h"
+#include "db/job.h"
 #include "exec/spawn.h"
 
 struct cgi {
@@ -103,6 +104,18 @@ static int answer_failure(const struct config *cfg, struct http_stream *stream, 
     return 1;
 }
 
+/* Connected to on first use. */
+static struct db *open_db(const struct config *cfg)
+{
+    if (!*cfg->database_url)
+        return NULL;
+    struct db_settings settings = {.url = cfg->database_url,
+                                   .application = "gangsaw cgi",
+                                   .options = DB_WORK_OPTIONS,
+                                   .budget_ms = (int)(cfg->database_budget_seconds * 1000)};
+    return db_open(&settings);
+}
+
 int cgi_main(const struct config *cfg)
 {
     struct cgi c = {.lifeline = {-1, -1}};
@@ -112,6 +125,7 @@ int cgi_main(const struct config *cfg)
     if (api_open(cfg, NULL, &c.api, &error) != 0 || user_drop_root(cfg->server_user, &error) != 0 ||
         open_gang(&c, cfg, stream, &error) != 0)
         return answer_failure(cfg, stream, &error);
+    struct db *db = c.api.db = open_db(cfg);
     struct arena *a = arena_new();
     int result = api_serve(&c.api, stream, a);
     arena_free(a);
@@ -124,5 +138,6 @@ int cgi_main(const struct config *cfg)
         gang_close(c.gang);
     }
     api_close(&c.api);
+    db_close(db);
     return result == 0 ? 0 : 1;
 }

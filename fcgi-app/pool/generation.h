@@ -15,8 +15,8 @@
 #include <sys/types.h>
 
 #include "base/config.h"
+#include "exec/child_log.h"
 #include "exec/gang.h"
-#include "pool/child_log.h"
 #include "pool/pool.h"
 #include "pool/scoreboard.h"
 

@@ -11,17 +11,22 @@
 
 #include "base/clock.h"
 
+static size_t map_size(int count)
+{
+    return sizeof(struct scoreboard_shared) + (size_t)count * sizeof(struct worker_record);
+}
+
 /* Takes b->fd over. */
 static int map(struct scoreboard b, struct scoreboard *ret_board, struct error *reterr)
 {
-    void *memory = mmap(NULL, (size_t)b.count * sizeof(*b.workers), PROT_READ | PROT_WRITE,
-                        MAP_SHARED, b.fd, 0);
+    void *memory = mmap(NULL, map_size(b.count), PROT_READ | PROT_WRITE, MAP_SHARED, b.fd, 0);
     if (memory == MAP_FAILED) {
         (void)error_errno(reterr, "scoreboard: mmap");
         scoreboard_close(&b);
         return -1;
     }
-    b.workers = memory;
+    b.shared = memory;
+    b.workers = (struct worker_record *)(b.shared + 1);
     *ret_board = b;
     return 0;
 }
@@ -30,7 +35,7 @@ int scoreboard_create(int count, struct scoreboard *ret_board, struct error *ret
 {
     struct scoreboard b = {.count = count};
     b.fd = memfd_create("gangsaw-scoreboard", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (b.fd < 0 || ftruncate(b.fd, (off_t)((size_t)count * sizeof(*b.workers))) != 0 ||
+    if (b.fd < 0 || ftruncate(b.fd, (off_t)map_size(count)) != 0 ||
         fcntl(b.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
         (void)error_errno(reterr, "scoreboard: memfd");
         scoreboard_close(&b);
@@ -43,10 +48,9 @@ int scoreboard_join(int fd, int index, struct scoreboard *ret_board, struct erro
 {
     struct stat st = {0};
     struct scoreboard b = {.fd = fd};
-    if (fstat(fd, &st) == 0)
-        b.count = (int)((size_t)st.st_size / sizeof(*b.workers));
-    if (index < 0 || index >= b.count ||
-        (size_t)st.st_size != (size_t)b.count * sizeof(*b.workers)) {
+    if (fstat(fd, &st) == 0 && (size_t)st.st_size > map_size(0))
+        b.count = (int)(((size_t)st.st_size - map_size(0)) / sizeof(*b.workers));
+    if (index < 0 || index >= b.count || (size_t)st.st_size != map_size(b.count)) {
         scoreboard_close(&b);
         return error_internal(reterr,
                               "scoreboard: the master runs another build; restart the pool");
@@ -58,8 +62,8 @@ void scoreboard_close(struct scoreboard *b)
 {
     if (!b)
         return;
-    if (b->workers)
-        (void)munmap(b->workers, (size_t)b->count * sizeof(*b->workers));
+    if (b->shared)
+        (void)munmap(b->shared, map_size(b->count));
     if (b->fd >= 0)
         (void)close(b->fd);
     *b = (struct scoreboard){.fd = -1};

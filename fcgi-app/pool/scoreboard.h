@@ -2,7 +2,8 @@
 /*
  * scoreboard.h - what each worker of a generation is doing, in shared memory
  *
- * The master makes it and reads it; each worker writes its own record. What waits for an executor
+ * The master makes it and reads it; each worker writes its own record, and all of them what they
+ * share. What waits for an executor
  * or computes stands in the gang's places (exec/gang.h); the status joins the two by pid.
  */
 #ifndef POOL_SCOREBOARD_H
@@ -12,7 +13,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "api/api.h"
 #include "base/error.h"
+#include "db/db.h"
 
 enum worker_state { WORKER_NONE, WORKER_STARTING, WORKER_IDLE, WORKER_BUSY, WORKER_DRAINING };
 
@@ -24,8 +27,15 @@ struct worker_record {
     _Atomic uint64_t requests;
 };
 
+/* What the workers of a pool find out together. */
+struct scoreboard_shared {
+    struct db_breaker breaker;
+    struct api_readiness readiness;
+};
+
 struct scoreboard {
-    struct worker_record *workers; /* in shared memory */
+    struct scoreboard_shared *shared; /* in shared memory, the records behind it */
+    struct worker_record *workers;
     int count;
     int fd;
 };

@@ -94,51 +94,158 @@ static void print_pool(const cJSON *pool)
     print_exits(pool);
 }
 
-static int print_tables(const struct config *cfg)
+static bool is_simple(const cJSON *value)
+{
+    return !cJSON_IsObject(value) && !cJSON_IsArray(value);
+}
+
+static void print_value(const cJSON *value)
+{
+    if (cJSON_IsNumber(value))
+        (void)printf("%.10g", value->valuedouble);
+    else
+        (void)fputs(cJSON_IsString(value) ? value->valuestring
+                    : cJSON_IsNull(value) ? "-"
+                    : cJSON_IsTrue(value) ? "yes"
+                                          : "no",
+                    stdout);
+}
+
+/* "  name value, name value" of what is no list or object; true when there was any. */
+static bool print_members(const cJSON *object)
+{
+    const cJSON *member;
+    bool has_any = false;
+    cJSON_ArrayForEach(member, object)
+    {
+        if (!is_simple(member))
+            continue;
+        (void)fputs(has_any ? ", " : " ", stdout);
+        if (member->string)
+            (void)printf("%s ", member->string);
+        print_value(member);
+        has_any = true;
+    }
+    return has_any;
+}
+
+/* A line for the object's own members, and one for each object in it, two levels deep. */
+static void print_source(const char *name, const cJSON *status)
+{
+    const cJSON *part, *row;
+    (void)printf("%s:", name);
+    (void)print_members(status);
+    (void)puts("");
+    cJSON_ArrayForEach(part, status)
+    {
+        if (is_simple(part))
+            continue;
+        (void)printf("  %s:", part->string);
+        if (!print_members(part) && cJSON_GetArraySize(part) == 0)
+            (void)fputs(" none", stdout);
+        (void)puts("");
+        cJSON_ArrayForEach(row, part)
+        {
+            if (is_simple(row))
+                continue;
+            (void)printf("    %s%s", row->string ? row->string : "", row->string ? ":" : "");
+            (void)print_members(row);
+            (void)puts("");
+        }
+    }
+}
+
+static int fetch_pool(const struct config *cfg, int kind, struct arena *a, cJSON **ret_pool,
+                      struct error *reterr)
+{
+    struct strbuf json = STRBUF_INIT;
+    int failed =
+        pool_status_fetch(cfg, (enum pool_kind)kind, ANSWER_TIMEOUT_MS, &json, reterr) != 0 ||
+        json_parse(a, json.text, json.size, ret_pool, reterr) != 0;
+    strbuf_release(&json);
+    return failed ? -1 : 0;
+}
+
+static int fetch_source(const struct config *cfg, const struct status_source *source,
+                        struct arena *a, cJSON **ret_status, struct error *reterr)
+{
+    struct strbuf json = STRBUF_INIT;
+    int failed = source->fetch(cfg, ANSWER_TIMEOUT_MS, &json, reterr) != 0 ||
+                 json_parse(a, json.text, json.size, ret_status, reterr) != 0;
+    strbuf_release(&json);
+    return failed ? -1 : 0;
+}
+
+static int missing(const struct config *cfg, bool is_pool)
+{
+    return is_pool || cfg->database_url[0] ? EXIT_NOT_RUNNING : 0;
+}
+
+static int print_tables(const struct config *cfg, const struct status_source *others)
 {
     int status = 0;
     struct arena *a = arena_new();
+    struct error error;
+    cJSON *answer;
     for (int kind = 0; kind < POOL_KIND_COUNT; kind++) {
-        struct strbuf json = STRBUF_INIT;
-        struct error error;
-        cJSON *pool;
-        if (pool_status_fetch(cfg, (enum pool_kind)kind, ANSWER_TIMEOUT_MS, &json, &error) == 0 &&
-            json_parse(a, json.text, json.size, &pool, &error) == 0) {
-            print_pool(pool);
+        if (fetch_pool(cfg, kind, a, &answer, &error) == 0) {
+            print_pool(answer);
         } else {
-            (void)printf("%s\n", error.detail);
-            status = EXIT_NOT_RUNNING;
+            (void)puts(error.detail);
+            status = missing(cfg, true);
         }
-        strbuf_release(&json);
+    }
+    for (const struct status_source *source = others; source->name; source++) {
+        if (fetch_source(cfg, source, a, &answer, &error) == 0) {
+            print_source(source->name, answer);
+        } else {
+            (void)puts(error.detail);
+            status |= missing(cfg, false);
+        }
     }
     arena_free(a);
     return status;
 }
 
-static int print_json(const struct config *cfg)
+/* The text as its process wrote it; null when it did not. */
+static void add_answer(struct strbuf *out, const char *name, const struct strbuf *json)
+{
+    strbuf_addf(out, "%s\"%s\":", out->text[out->size - 1] == '{' ? "" : ",", name);
+    if (json)
+        strbuf_add(out, json->text, json->size);
+    else
+        strbuf_addstr(out, "null");
+}
+
+static int print_json(const struct config *cfg, const struct status_source *others)
 {
     int status = 0;
+    struct error error;
     struct strbuf out = STRBUF_INIT;
     strbuf_addstr(&out, "{\"pools\":{");
     for (int kind = 0; kind < POOL_KIND_COUNT; kind++) {
         struct strbuf json = STRBUF_INIT;
-        struct error error;
-        strbuf_addf(&out, "%s\"%s\":", kind > 0 ? "," : "", pool_name((enum pool_kind)kind));
-        if (pool_status_fetch(cfg, (enum pool_kind)kind, ANSWER_TIMEOUT_MS, &json, &error) == 0) {
-            strbuf_addstr(&out, json.text);
-        } else {
-            strbuf_addstr(&out, "null");
-            status = EXIT_NOT_RUNNING;
-        }
+        bool runs =
+            pool_status_fetch(cfg, (enum pool_kind)kind, ANSWER_TIMEOUT_MS, &json, &error) == 0;
+        add_answer(&out, pool_name((enum pool_kind)kind), runs ? &json : NULL);
+        status |= runs ? 0 : missing(cfg, true);
         strbuf_release(&json);
     }
-    strbuf_addstr(&out, "}}\n");
+    strbuf_addch(&out, '}');
+    for (const struct status_source *source = others; source->name; source++) {
+        struct strbuf json = STRBUF_INIT;
+        bool runs = source->fetch(cfg, ANSWER_TIMEOUT_MS, &json, &error) == 0;
+        add_answer(&out, source->name, runs ? &json : NULL);
+        status |= runs ? 0 : missing(cfg, false);
+        strbuf_release(&json);
+    }
+    strbuf_addstr(&out, "}\n");
     (void)fputs(out.text, stdout);
     strbuf_release(&out);
     return status;
 }
 
-int status_command(const struct config *cfg, bool as_json)
+int status_command(const struct config *cfg, const struct status_source *others, bool as_json)
 {
-    return as_json ? print_json(cfg) : print_tables(cfg);
+    return as_json ? print_json(cfg, others) : print_tables(cfg, others);
 }

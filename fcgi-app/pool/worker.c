@@ -20,6 +20,7 @@
 #include "api/api.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/job.h"
 #include "http/stream.h"
 #include "pool/pool.h"
 #include "pool/scoreboard.h"
@@ -27,8 +28,8 @@
 #define LISTEN_FD 0
 #define TRIM_BYTES (256 * 1024) /* of a body; parsed it may be forty times as much */
 #define READY_TIMEOUT_MS 200
-#define READY_KNOWN_US 500000
-#define FILES_MAX 4096 /* each output of a run may come in a memfd of its own */
+#define DB_IDLE_MS 10000 /* a connection of pool compute, which seldom needs one */
+#define FILES_MAX 4096   /* each output of a run may come in a memfd of its own */
 
 struct worker {
     const struct config *config;
@@ -38,6 +39,7 @@ struct worker {
     struct fcgi_stream *stream;
     struct arena *arena;
     int epoll_fd, signal_fd;
+    int db_idle_ms; /* how long an idle connection is kept; -1: for ever */
     bool is_draining;
 };
 
@@ -94,25 +96,30 @@ static int open_gang(enum pool_kind kind, struct gang **ret_gang, struct error *
     return gang_join(WORKER_FD_GANG, addresses, ret_gang, reterr);
 }
 
-/*
- * Readiness, from the compute master's own words; asked anew after a while only, so that probes are
- * no load on the master, and its silence is none on this pool.
- */
-static int check_compute(const struct config *cfg, struct error *reterr)
+/* Readiness, from the compute master's own words; its silence is no load on this pool for long. */
+static bool is_computing(const struct config *cfg)
 {
-    static int64_t asked_us;
-    static bool is_ready;
-    if (asked_us == 0 || clock_us() - asked_us > READY_KNOWN_US) {
-        struct strbuf json = STRBUF_INIT;
-        is_ready = pool_status_fetch(cfg, POOL_COMPUTE, READY_TIMEOUT_MS, &json, reterr) == 0 &&
-                   strstr(json.text, "\"ready\":true") != NULL;
-        strbuf_release(&json);
-        asked_us = clock_us();
-    }
-    if (is_ready)
-        return 0;
-    return error_set(reterr, ERR_UNAVAILABLE,
-                     "The compute pool is not there, starting or draining.");
+    struct strbuf json = STRBUF_INIT;
+    struct error ignored;
+    bool is_ready = pool_status_fetch(cfg, POOL_COMPUTE, READY_TIMEOUT_MS, &json, &ignored) == 0 &&
+                    strstr(json.text, "\"ready\":true") != NULL;
+    strbuf_release(&json);
+    return is_ready;
+}
+
+static struct db *open_db(const struct worker *w, enum pool_kind kind)
+{
+    const struct config *cfg = w->config;
+    if (!*cfg->database_url)
+        return NULL;
+    struct db_settings settings = {
+        .url = cfg->database_url,
+        .application = kind == POOL_COMPUTE ? "gangsaw compute" : "gangsaw api",
+        .options = DB_WORK_OPTIONS,
+        .budget_ms = (int)(cfg->database_budget_seconds * 1000),
+        .breaker = &w->board.shared->breaker,
+    };
+    return db_open(&settings);
 }
 
 /*
@@ -148,7 +155,12 @@ static int open_worker(struct worker *w, enum pool_kind kind, int index, struct 
     if (open_gang(kind, &gang, reterr) != 0 || open_signals(w, reterr) != 0 ||
         tie_to_master(w->config, reterr) != 0 || api_open(w->config, gang, &w->api, reterr) != 0)
         return -1;
-    w->api.check_ready = check_compute;
+    w->api.db = open_db(w, kind);
+    w->api.pass_on = kind == POOL_COMPUTE ? "@gangsaw_api" : NULL;
+    w->api.has_hub = true;
+    w->api.is_computing = is_computing;
+    w->api.readiness = &w->board.shared->readiness;
+    w->db_idle_ms = kind == POOL_COMPUTE ? DB_IDLE_MS : -1;
     w->api.watch = (struct compute_watch){WORKER_FD_LIFELINE, drain, w};
     w->stream = fcgi_stream_new();
     w->arena = arena_new();
@@ -186,7 +198,10 @@ static void serve(struct worker *w, int fd)
 static void wait_and_serve(struct worker *w)
 {
     struct epoll_event events[3];
-    int count = epoll_wait(w->epoll_fd, events, 3, -1);
+    bool is_connected = w->api.db && w->db_idle_ms >= 0 && db_is_connected(w->api.db);
+    int count = epoll_wait(w->epoll_fd, events, 3, is_connected ? w->db_idle_ms : -1);
+    if (is_connected)
+        db_close_idle(w->api.db, w->db_idle_ms);
     bool is_connection = false, is_ending = false;
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd == LISTEN_FD)
@@ -207,7 +222,9 @@ static void wait_and_serve(struct worker *w)
 static void close_worker(struct worker *w)
 {
     struct gang *gang = w->api.gang;
+    struct db *db = w->api.db;
     api_close(&w->api);
+    db_close(db);
     gang_close(gang);
     fcgi_stream_free(w->stream);
     arena_free(w->arena);

@@ -7,9 +7,9 @@ import signal
 import socket
 import subprocess
 
+import pytest
 import stack as stack_module
-
-DAEMONS = ("nginx", "api", "compute")
+from stack import DAEMONS, children, wait_until
 
 
 def pids(own):
@@ -33,14 +33,13 @@ def test_a_second_start_leaves_alone_what_runs(start_stack):
     assert pids(own) == before
 
 
-def test_a_changed_option_restarts_the_pools_alone(start_stack):
+def test_a_changed_option_restarts_what_reads_it_alone(start_stack):
     own = start_stack(compute_slots=1)
     before = pids(own)
     own.env["GANGSAW_COMPUTE_SLOTS"] = "2"
     assert "restarting compute" in own.start().stdout
     after = pids(own)
-    assert after["nginx"] == before["nginx"]
-    assert after["api"] != before["api"] and after["compute"] != before["compute"]
+    assert {name for name in DAEMONS if after[name] == before[name]} == {"nginx", "postgres"}
     assert own.get("/livez").status_code == 200
 
 
@@ -51,6 +50,97 @@ def test_it_starts_after_an_unclean_stop(start_stack):
     own.start()
     assert own.get("/livez").status_code == 200
     assert own.post("/v1/tasks/demo.sum_squares", json={"n": 3}).json()["result"]["sum"] == "5"
+
+
+def test_a_killed_database_starts_although_its_processes_are_still_there(start_stack):
+    """A backend that computes does not notice that its server is gone, and holds its memory."""
+    own = start_stack()
+    own.sql("CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)")
+    query = subprocess.Popen(
+        [stack_module.find_psql(), "-X", "-c", "SELECT count(*) FROM generate_series(1, 10000000000)", own.database_url],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: own.sql("SELECT 1 FROM pg_stat_activity WHERE query LIKE '%generate_series(1, 1%' "
+                                   "AND state = 'active' AND pid != pg_backend_pid()"))  # fmt: skip
+        backends = children(own.pid("postgres"))
+        own.signal("postgres", signal.SIGKILL)
+        own.start()
+        assert not any(stack_module.alive(pid) for pid in backends)
+    finally:
+        query.kill()
+        query.wait()
+    assert own.sql("SELECT n FROM kept") == [["7"]]
+
+
+def test_another_process_with_the_databases_old_pid_does_no_harm(start_stack):
+    own = start_stack()
+    lock = own.var / "postgres" / "postmaster.pid"
+    text = lock.read_text()
+    owner = lock.stat()
+    own.stop()
+    with subprocess.Popen(["sleep", "300"], user=owner.st_uid, group=owner.st_gid) as foreign:
+        try:
+            for path in (lock, own.var / "run" / ".s.PGSQL.5432.lock"):
+                path.write_text(text.replace(text.split()[0], str(foreign.pid), 1))
+                os.chown(path, owner.st_uid, owner.st_gid)
+            own.start()
+            assert foreign.poll() is None
+        finally:
+            foreign.kill()
+
+
+def test_the_database_is_stopped_cleanly_whoever_is_connected(start_stack):
+    own = start_stack()
+    client = subprocess.Popen(
+        [stack_module.find_psql(), "-X", "-c", "SELECT pg_sleep(300)", own.database_url], stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: own.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+        own.stop()
+    finally:
+        client.kill()
+        client.wait()
+    assert "database system is shut down" in own.log("postgres")[-1]
+
+
+def test_a_database_of_another_version_is_named(start_stack):
+    own = start_stack()
+    own.stop()
+    version = own.var / "postgres" / "PG_VERSION"
+    right = version.read_text()
+    version.write_text("9\n")
+    done = own.dev("start", check=False)
+    version.write_text(right)
+    assert done.returncode == 1
+    assert f"{own.var}/postgres was written by PostgreSQL 9, which is not installed" in done.stdout
+
+
+def test_a_database_of_the_callers_is_used_instead_of_an_own_one(start_stack):
+    first = start_stack()
+    second = start_stack(database_url=first.database_url)
+    assert not (second.var / "postgres").exists()
+    assert "postgres" not in second.dev("status").stdout
+    second.stop()
+    assert first.sql("SELECT 1") == [["1"]]
+
+
+def test_without_a_database_there_are_the_pools_alone(start_stack):
+    own = start_stack(database_url="")
+    assert sorted(path.name for path in (own.var / "pid").iterdir()) == ["api", "compute", "daemons", "lock", "nginx"]
+    assert own.dev("status").returncode == 0
+
+
+@pytest.mark.parametrize("text", ["[database]\nurl = nonsense\n", "[database]\nurl = host=/nowhere dbname=x\n"])
+def test_a_database_that_cannot_be_reached_ends_the_start(text):
+    own = stack_module.Stack(config=text)
+    try:
+        done = own.dev("start", check=False)
+        assert done.returncode == 1
+        assert done.stdout.rstrip().endswith("the schema of the database could not be brought up to date")
+        assert not list((own.var / "pid").glob("api"))
+    finally:
+        own.__exit__(None, None, None)
 
 
 def test_a_stop_leaves_no_process(start_stack):

@@ -125,8 +125,9 @@ def zombies(parents):
 
 
 def files(own):
-    """What the stack has on disk, but for logs."""
-    return sorted(str(path.relative_to(own.var)) for path in own.var.rglob("*") if path.parent.name != "log")
+    """What the stack has on disk, but for logs and the database's own files."""
+    paths = [path.relative_to(own.var) for path in own.var.rglob("*")]
+    return sorted(str(path) for path in paths if path.parts[0] not in ("log", "postgres"))
 
 
 def settled(own):

@@ -119,7 +119,19 @@ def test_allow_of_a_method_that_nginx_never_passes_on(stack):
 
 
 @pytest.mark.parametrize(
-    "path", ["/problems/no-such-problem", "/problems/../style.css/x", "/_problem/internal", "/.git/config"]
+    "path",
+    [
+        "/problems/no-such-problem",
+        "/problems/../style.css/x",
+        "/_problem/internal",
+        "/.git/config",
+        "/internal/",
+        "/internal/wait?job=1&seconds=1&then=/livez",
+        "/internal/events?job=1",
+        "/internal/runs/1",
+        "/%69nternal/runs/1",
+        "//internal//runs/1",
+    ],
 )
 def test_unknown_addresses_are_not_found(stack, path):
     answer = stack.get(path)
@@ -173,6 +185,33 @@ def test_runs_go_to_compute_and_all_else_to_api(stack):
     assert pool_of(stack.request("PUT", sum_squares, data=b"{}")) == ["api"]
     assert pool_of(stack.post("/v1/tasks", json={})) == ["api"]
     assert pool_of(stack.post("/v1/tasks/a/b", json={})) == ["api"]
+
+
+@pytest.mark.parametrize(
+    "prefer, pool",
+    [
+        ("respond-async", "api"),
+        ("Respond-ASYNC", "api"),
+        ("wait=5, respond-async", "api"),
+        ('note="a, \\"b", respond-async; x=1, wait=5', "api"),
+        ("respond-asynchronously", "compute"),
+        ("wait=respond-async", "compute"),
+        ('note="a, respond-async, b"', "compute"),
+        ('note="a\\", respond-async, b"', "compute"),
+        ('note="respond-async', "compute"),
+    ],
+)
+def test_what_is_to_become_a_job_goes_to_api(stack, prefer, pool):
+    answer = stack.post("/v1/tasks/no.such.task", json={}, headers={"Prefer": prefer})
+    assert answer.status_code == 404
+    assert stack.log_line(pool, answer)["status"] == 404
+
+
+@pytest.mark.parametrize("piece", ['"', "a,", 'a"b"', "respond-async", "x "])
+def test_a_long_prefer_is_matched_in_no_time(stack, piece):
+    """Without possessive quantifiers one of these would keep nginx busy for hours."""
+    prefer = piece * (15000 // len(piece)) + "x"
+    assert stack.post("/v1/tasks/no.such.task", json={}, headers={"Prefer": prefer}, timeout=10).status_code == 404
 
 
 def test_static_pages_say_what_they_are(stack):
@@ -246,6 +285,21 @@ def test_without_compute_a_run_is_unavailable_and_api_lives_on(start_stack):
     assert own.get("/v1/tasks").status_code == 200
     own.start()
     assert run().status_code == 200
+
+
+def test_without_the_hub_nobody_waits_and_nothing_is_lost(start_stack):
+    own = start_stack()
+    own.kill("hub")
+    own.kill("runner")  # nothing ends
+    answer = own.post("/v1/tasks/demo.sum_squares", json={"n": 1}, headers={"Prefer": "respond-async, wait=50"}, timeout=20)
+    assert answer.status_code == 202
+    id = answer.json()["id"]
+    waited = own.get(f"/v1/jobs/{id}?wait=50", timeout=20)
+    assert (waited.status_code, waited.json()["id"]) == (200, id)
+    assert waited.headers["X-Request-Id"]
+    stack_module.problem_of(own.get(f"/v1/jobs/{id}/events", timeout=20), "unavailable", 503)
+    own.start()
+    assert own.wait_for_job(id)["state"] == "succeeded"
 
 
 def test_without_any_pool_nginx_answers_unavailable(start_stack):

@@ -51,7 +51,8 @@ def test_every_log_line_is_documented():
 
 
 def test_every_member_of_the_status_is_documented():
-    text = (APP / "pool" / "status.c").read_text()
+    sources = [*APP.glob("pool/status.c"), *APP.glob("jobs/*status*.c"), *APP.glob("hub/*status*.c")]
+    text = "".join(path.read_text() for path in sources)
     members = set(re.findall(r'\\"(\w+)\\":', text)) | set(re.findall(r'add_text\(out, "(\w+)"', text))
     assert {"slots", "fraction", "backlog"} <= members
     words = set(re.findall(r"\w+", page("operations.md")))
@@ -106,6 +107,7 @@ def option_names():
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_options_in_the_documentation_exist(path):
-    used = set(re.findall(r"`((?:server|http|api|compute|executor)\.[a-z_]+)`", path.read_text()))
-    files = {"api.sock", "compute.sock"}
+    sections = {name.partition(".")[0] for name in option_names()}
+    used = set(re.findall(rf"`((?:{'|'.join(sections)})\.[a-z_]+)`", path.read_text()))
+    files = {f"{name}.{kind}" for name in ("api", "compute", "hub") for kind in ("sock", "status")}
     assert sorted(used - files - set(option_names())) == []

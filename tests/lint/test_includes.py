@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Includes point down only: main -> pool -> api -> http, exec -> base; modules see task.h alone."""
+"""Includes point down only: main -> pool, jobs, hub -> api -> http, exec, db -> base; modules see
+task.h alone."""
 
 import pathlib
 import re

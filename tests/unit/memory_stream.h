@@ -19,6 +19,7 @@ struct memory_stream {
     size_t body_size, body_at;
     size_t read_max; /* bytes that one read gives; 0: as many as wanted */
     int read_fails;  /* at the end of `body` the peer fails instead of ending */
+    int is_aborted;
     struct strbuf answer;
 };
 
@@ -58,10 +59,15 @@ static inline int memory_write(struct http_stream *s, const void *bytes, size_t 
     return 0;
 }
 
+static inline void memory_abort(struct http_stream *s)
+{
+    ((struct memory_stream *)s)->is_aborted = 1;
+}
+
 static inline void memory_stream_init(struct memory_stream *m, char **params, const char *body)
 {
     *m = (struct memory_stream){
-        .base = {memory_param, memory_params, memory_read, memory_write, -1},
+        .base = {memory_param, memory_params, memory_read, memory_write, -1, memory_abort},
         .params = params,
         .body = body,
         .body_size = strlen(body),

@@ -2,7 +2,7 @@
 /*
  * Bodies: the three kinds of them, and the query, mean the same; what is wrong with them is all
  * said at once, each mistake with its place. Parameters are shown as JSON, inputs as
- * NAME=TYPE:FILE:BYTES.
+ * NAME=TYPE:FILE:BYTES, those that are blobs as NAME=TYPE:FILE:@ID.
  */
 #include "api/binding.h"
 
@@ -50,6 +50,7 @@ struct context {
     struct catalog *catalog;
     struct arena *arena;
     struct config cfg;
+    const char *printed; /* by binding_print(), of the last one that was good */
 };
 
 static int setup(void **state)
@@ -81,6 +82,38 @@ static int teardown(void **state)
     return 0;
 }
 
+static const char *blob_of(const struct binding *b, int input)
+{
+    for (int i = 0; i < b->blob_count; i++) {
+        if (b->blobs[i].input == input)
+            return b->blobs[i].id;
+    }
+    return NULL;
+}
+
+static const char *show(struct context *c, const struct binding *b)
+{
+    const char *shown = json_print(c->arena, b->params, NULL);
+    for (int i = 0; i < b->input_count; i++) {
+        const struct order_input *input = &b->inputs[i];
+        const char *id = blob_of(b, i);
+        shown =
+            arena_printf(c->arena, "%s %s=%s:%s:%s%.*s", shown, input->name, input->media_type,
+                         input->file_name, id ? "@" : "", id ? (int)strlen(id) : (int)input->size,
+                         id ? id : (const char *)b->body->bytes + input->offset);
+    }
+    return shown;
+}
+
+static const char *show_errors(struct context *c, const struct error *err,
+                               const struct field_errors *errors)
+{
+    const char *shown = error_name(err->code);
+    for (const struct field_error *e = errors->first; e; e = e->next)
+        shown = arena_printf(c->arena, "%s %s", shown, *e->pointer ? e->pointer : "(all)");
+    return shown;
+}
+
 /* Read a request; what it was understood as, or "ERROR /pointer /pointer …". */
 static const char *bind(struct context *c, const char *task, const char *query, const char *type,
                         const char *body, size_t body_size)
@@ -100,20 +133,26 @@ static const char *bind(struct context *c, const char *task, const char *query, 
     memory_stream_init(m, arena_memdup(c->arena, params, sizeof(params)), body);
     m->body_size = body_size;
     m->read_max = 7; /* bodies come in pieces */
-    const char *shown = "";
     if (http_request_read(&m->base, &limits, c->arena, &req, &err) != 0 ||
-        binding_read(req, &c->cfg, catalog_find(c->catalog, task), &b, &errors, &err) != 0) {
-        shown = error_name(err.code);
-        for (const struct field_error *e = errors.first; e; e = e->next)
-            shown = arena_printf(c->arena, "%s %s", shown, *e->pointer ? e->pointer : "(all)");
-        return shown;
-    }
-    shown = json_print(c->arena, b.params, NULL);
-    for (int i = 0; i < b.input_count; i++)
-        shown = arena_printf(c->arena, "%s %s=%s:%s:%.*s", shown, b.inputs[i].name,
-                             b.inputs[i].media_type, b.inputs[i].file_name, (int)b.inputs[i].size,
-                             (const char *)b.body->bytes + b.inputs[i].offset);
-    return shown;
+        binding_read(req, &c->cfg, catalog_find(c->catalog, task), &b, &errors, &err) != 0)
+        return show_errors(c, &err, &errors);
+    c->printed = binding_print(c->arena, &b);
+    return show(c, &b);
+}
+
+/* One object below `pointer`, as an item of a batch or what is stored of a job. */
+static const char *bind_json(struct context *c, const char *task, const char *pointer,
+                             const char *text, struct binding *ret_binding)
+{
+    struct error err = {.code = ERR_NONE};
+    struct field_errors errors = {.arena = c->arena};
+    cJSON *root;
+    if (json_parse(c->arena, text, strlen(text), &root, &err) != 0 ||
+        binding_read_json(c->arena, &c->cfg, catalog_find(c->catalog, task), root, pointer,
+                          ret_binding, &errors, &err) != 0)
+        return show_errors(c, &err, &errors);
+    c->printed = binding_print(c->arena, ret_binding);
+    return show(c, ret_binding);
 }
 
 struct example {
@@ -301,6 +340,181 @@ static void test_a_nul_within_a_text_field_is_refused(void **state)
                         "invalid-params /text");
 }
 
+static void test_an_input_in_json_may_be_a_blob(void **state)
+{
+    static const struct example examples[] = {
+        {"t.one", NULL, "application/json", "{\"image\":{\"blob\":\"0123456789a7\"}}",
+         "{\"strip\":true} image=::@0123456789a7"},
+        {"t.one", "width=9", "application/json",
+         "{\"image\":{\"file_name\":\"a/b.png\",\"blob\":\"7\",\"media_type\":\"Image/PNG\"}}",
+         "{\"width\":9,\"strip\":true} image=image/png:b.png:@7"},
+        {"t.many", NULL, "application/json",
+         "{\"mask\":{\"blob\":\"m\"},\"file\":[{\"base64\":\"UE5H\"},{\"blob\":\"f\"}]}",
+         "{} file=::PNG file=::@f mask=::@m"},
+        {"t.one", NULL, "application/json", "{\"image\":{\"blob\":\"\"}}",
+         "{\"strip\":true} image=::@"},
+        {"t.one", NULL, "application/json", "{\"image\":{\"blob\":7}}", "invalid-params /image"},
+        {"t.one", NULL, "application/json", "{\"image\":{\"blob\":null}}", "invalid-params /image"},
+        {"t.one", NULL, "application/json", "{\"image\":{\"media_type\":\"image/png\"}}",
+         "invalid-params /image"},
+        {"t.one", NULL, "application/json", "{\"image\":{\"blob\":\"a\",\"base64\":\"UE5H\"}}",
+         "invalid-params /image"},
+        {"t.one", NULL, "application/json", "{\"image\":{\"blob\":\"a\",\"x\":\"\"}}",
+         "invalid-params /image"},
+        {"t.one", NULL, "application/json",
+         "{\"image\":{\"blob\":\"a\",\"media_type\":\"image/gif\"}}", "unsupported-media-type"},
+        {"t.one", NULL, "application/json", "{\"image\":{\"blob\":\"a\",\"media_type\":\"image\"}}",
+         "invalid-params /image/media_type"},
+        {"t.many", NULL, "application/json",
+         "{\"file\":[{\"blob\":\"a\"},{\"blob\":\"b\"},{\"blob\":\"c\"}]}", "invalid-params /file"},
+        {"t.one", "image=7", NULL, "", "invalid-params /image"},
+    };
+    check(*state, examples, COUNT(examples));
+}
+
+static void test_errors_of_a_batch_stand_below_its_items(void **state)
+{
+    static const struct {
+        const char *task, *text, *shown;
+    } examples[] = {
+        {"t.one", "{\"width\":5,\"image\":{\"blob\":\"b\"}}",
+         "{\"width\":5,\"strip\":true} image=::@b"},
+        {"t.one", "{\"width\":0,\"other\":2}",
+         "invalid-params /jobs/3/params/image /jobs/3/params/width /jobs/3/params/other"},
+        {"t.one", "{\"image\":{\"base64\":\"UE5\"}}", "invalid-params /jobs/3/params/image/base64"},
+        {"t.many", "{\"file\":[{\"base64\":\"UE5H\"},{\"base64\":\"?\"}]}",
+         "invalid-params /jobs/3/params/file/1/base64"},
+        {"t.none", "[]", "invalid-params /jobs/3/params"},
+        {"t.none", "null", "invalid-params /jobs/3/params"},
+        {"t.none", "{}", "invalid-params /jobs/3/params/n"},
+        {"t.one", "{\"image\":{\"base64\":\"\"}}", "invalid-input"},
+    };
+    struct context *c = *state;
+    for (size_t i = 0; i < COUNT(examples); i++) {
+        struct binding b;
+        assert_string_equal(bind_json(c, examples[i].task, "/jobs/3/params", examples[i].text, &b),
+                            examples[i].shown);
+    }
+}
+
+static void test_mistakes_of_many_objects_are_counted_together(void **state)
+{
+    struct context *c = *state;
+    struct field_errors errors = {.arena = c->arena};
+    for (int i = 0; i < 70; i++) {
+        struct error err;
+        struct binding b;
+        cJSON *root;
+        assert_int_equal(json_parse(c->arena, "{\"n\":\"x\",\"m\":1}", 15, &root, &err), 0);
+        assert_int_equal(binding_read_json(c->arena, &c->cfg, catalog_find(c->catalog, "t.none"),
+                                           root, arena_printf(c->arena, "/jobs/%d/params", i), &b,
+                                           &errors, &err),
+                         -1);
+        assert_int_equal(err.code, ERR_INVALID_PARAMS);
+    }
+    assert_int_equal(errors.count, 140);
+    assert_string_equal(errors.first->pointer, "/jobs/0/params/n");
+    assert_string_equal(errors.last->pointer, "/jobs/49/params/m");
+}
+
+/* What is stored of a job is read again by whoever computes it. */
+static void test_what_is_printed_is_read_back_the_same(void **state)
+{
+    static const struct example examples[] = {
+        {"t.one", "width=5", "application/json",
+         "{\"image\":{\"base64\":\"UE5H\",\"file_name\":\"a\"}}", NULL},
+        {"t.one", NULL, "application/json", "{\"image\":{\"blob\":\"b\"},\"format\":\"png\"}",
+         NULL},
+        {"t.many", NULL, "application/json", "{\"file\":[{\"blob\":\"b\"},{\"base64\":\"UE5H\"}]}",
+         NULL},
+        {"t.many", NULL, "application/json",
+         "{\"text\":\"\\u0022\\n\\u00e4\",\"x\":{\"y\":[1e2]},\"file\":{\"blob\":\"\\\"\"}}", NULL},
+        {"t.none", "n=9007199254740991", NULL, "", NULL},
+    };
+    struct context *c = *state;
+    for (size_t i = 0; i < COUNT(examples); i++) {
+        const struct example *e = &examples[i];
+        struct binding b;
+        const char *shown = bind(c, e->task, e->query, e->type, e->body, strlen(e->body));
+        const char *printed = c->printed;
+        assert_string_equal(bind_json(c, e->task, "", printed, &b), shown);
+        assert_string_equal(c->printed, printed);
+    }
+}
+
+static void test_inputs_of_other_bodies_are_named_as_blobs(void **state)
+{
+    struct context *c = *state;
+    const struct task_desc *single = catalog_find(c->catalog, "t.one");
+    const struct task_desc *several = catalog_find(c->catalog, "t.many");
+    struct order_input inputs[] = {{"file", "image/png", "a \"b\"", 0, 1},
+                                   {"mask", "", "", 1, 1},
+                                   {"file", "", "", 2, 1},
+                                   {"image", "image/png", "", 0, 1}};
+    struct binding b = {.params = json_object(c->arena), .inputs = inputs, .input_count = 3};
+    for (int i = 0; i < 3; i++)
+        binding_name_blob(c->arena, several, &b, i, arena_printf(c->arena, "id%d", i));
+    assert_string_equal(binding_print(c->arena, &b),
+                        "{\"file\":[{\"blob\":\"id0\",\"media_type\":\"image/png\",\"file_name\":"
+                        "\"a \\\"b\\\"\"},{\"blob\":\"id2\"}],\"mask\":{\"blob\":\"id1\"}}");
+    struct binding raw = {.params = json_object(c->arena), .inputs = &inputs[3], .input_count = 1};
+    (void)cJSON_AddNumberToObject(raw.params, "width", 5);
+    binding_name_blob(c->arena, single, &raw, 0, "id");
+    assert_string_equal(binding_print(c->arena, &raw),
+                        "{\"width\":5,\"image\":{\"blob\":\"id\",\"media_type\":\"image/png\"}}");
+}
+
+struct placed {
+    const char *text; /* of the input */
+    const char *media_type;
+    int64_t size;
+    const char *shown;
+};
+
+static void test_a_blob_has_to_suit_its_input(void **state)
+{
+    static const struct placed examples[] = {
+        {"{\"blob\":\"b\"}", "image/png", 20, "image/png of.png 5+20"},
+        {"{\"blob\":\"b\",\"file_name\":\"own\"}", "image/jpeg", 1, "image/jpeg own 5+1"},
+        {"{\"blob\":\"b\"}", "application/octet-stream", 1, " of.png 5+1"},
+        {"{\"blob\":\"b\",\"media_type\":\"image/png\"}", "text/plain", 1, "image/png of.png 5+1"},
+        {"{\"blob\":\"b\"}", "text/plain", 1, "unsupported-media-type"},
+        {"{\"blob\":\"b\"}", "image/png", 21, "too-large"},
+        {"{\"blob\":\"b\"}", "image/png", 0, "invalid-input"},
+    };
+    struct context *c = *state;
+    const struct task_desc *task = catalog_find(c->catalog, "t.one");
+    for (size_t i = 0; i < COUNT(examples); i++) {
+        const struct placed *e = &examples[i];
+        struct blob_info info = {
+            .key = 9, .size = e->size, .media_type = e->media_type, .file_name = "of.png"};
+        struct binding b;
+        struct error err;
+        (void)bind_json(c, "t.one", "", arena_printf(c->arena, "{\"image\":%s}", e->text), &b);
+        assert_int_equal(b.blob_count, 1);
+        const char *shown = NULL;
+        if (binding_place_blob(c->arena, task, &b, 0, 5, &info, &err) != 0)
+            shown = error_name(err.code);
+        else
+            shown = arena_printf(c->arena, "%s %s %zu+%zu", b.inputs[0].media_type,
+                                 b.inputs[0].file_name, b.inputs[0].offset, b.inputs[0].size);
+        assert_string_equal(shown, e->shown);
+    }
+}
+
+static void test_all_inputs_together_have_a_limit(void **state)
+{
+    struct context *c = *state;
+    const struct task_desc *task = catalog_find(c->catalog, "t.one");
+    const struct blob_info info = {.key = 9, .size = 20, .media_type = "", .file_name = ""};
+    struct binding b;
+    struct error err;
+    (void)bind_json(c, "t.one", "", "{\"image\":{\"blob\":\"b\"}}", &b);
+    assert_int_equal(binding_place_blob(c->arena, task, &b, 0, 1980, &info, &err), 0);
+    assert_int_equal(binding_place_blob(c->arena, task, &b, 0, 1981, &info, &err), -1);
+    assert_int_equal(err.code, ERR_TOO_LARGE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -314,6 +528,13 @@ int main(void)
         TEST(test_bodies_over_a_byte_limit_are_too_large),
         TEST(test_a_body_cut_short_is_refused),
         TEST(test_a_nul_within_a_text_field_is_refused),
+        TEST(test_an_input_in_json_may_be_a_blob),
+        TEST(test_errors_of_a_batch_stand_below_its_items),
+        TEST(test_mistakes_of_many_objects_are_counted_together),
+        TEST(test_what_is_printed_is_read_back_the_same),
+        TEST(test_inputs_of_other_bodies_are_named_as_blobs),
+        TEST(test_a_blob_has_to_suit_its_input),
+        TEST(test_all_inputs_together_have_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,6 +44,7 @@ struct peer {
     enum then then;
     struct strbuf request, answer;
     bool has_end; /* the END_REQUEST record came */
+    bool has_broken_record;
     pthread_t thread;
     int quit[2]; /* a silent peer waits for the end of this pipe */
 };
@@ -128,6 +129,7 @@ static void read_answer(struct peer *p)
         if (head[1] == STDOUT)
             strbuf_add(&p->answer, content, size);
         p->has_end = head[1] == END;
+        p->has_broken_record = p->has_broken_record || head[0] != 1;
     }
 }
 
@@ -257,6 +259,7 @@ static void assert_next_request_works(size_t body_size, size_t answer_size, bool
     assert_int_equal(body.size, body_size);
     assert_memory_equal(body.bytes ? body.bytes : (unsigned char *)"", bytes, body_size);
     assert_true(p.has_end);
+    assert_false(p.has_broken_record);
     const char *content = strstr(p.answer.text, "\r\n\r\n");
     assert_non_null(content);
     assert_memory_equal(p.answer.text, "Status: 200 OK\r\n", 16);
@@ -437,6 +440,63 @@ static void test_a_lost_answer_is_reported(void **state)
     free(bytes);
 }
 
+struct failing_source {
+    struct http_body_source source;
+    int pieces; /* left until it fails */
+};
+
+static int next_zeroes(void *context, const void **ret_bytes, size_t *ret_size,
+                       struct error *reterr)
+{
+    static const char zeroes[65536];
+    struct failing_source *f = context;
+    if (f->pieces-- == 0)
+        return error_set(reterr, ERR_UNAVAILABLE, "No more.");
+    *ret_bytes = zeroes;
+    *ret_size = sizeof(zeroes);
+    return 0;
+}
+
+/* Answer with a body of a MiB that fails after `pieces` of its 16 pieces. */
+static void serve_failing(struct peer *p, int pieces)
+{
+    static const struct http_limits limits = {100, 65536};
+    struct failing_source f = {{next_zeroes, &f}, pieces};
+    struct http_stream *s;
+    struct http_request *req;
+    struct http_response res;
+    struct error err;
+    struct arena *a = arena_new();
+    assert_int_equal(fcgi_stream_begin(stream, p->served_fd, PATIENT_MS, &s, &err), 0);
+    assert_int_equal(http_request_read(s, &limits, a, &req, &err), 0);
+    http_response_init(&res, a);
+    http_response_stream(&res, 200, "x/y", 1 << 20, &f.source);
+    assert_int_equal(http_response_send(&res, req), -1);
+    assert_int_equal(res.failure.code, ERR_UNAVAILABLE);
+    assert_int_equal(fcgi_stream_end(stream), -1);
+    arena_free(a);
+}
+
+static void test_an_answer_that_is_cut_off_ends_with_what_is_no_record(void **state)
+{
+    static const int pieces[] = {0, 1, 15};
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof(pieces) / sizeof(pieces[0]); i++) {
+        struct peer p = {.request = STRBUF_INIT, .answer = STRBUF_INIT};
+        add_request(&p.request, "", 0, 0);
+        peer_start(&p, i % 2 == 1, READ_ANSWER);
+        serve_failing(&p, pieces[i / 2]);
+        peer_wait(&p);
+        assert_true(p.has_broken_record);
+        assert_false(p.has_end);
+        const char *content = strstr(p.answer.text, "\r\n\r\n");
+        assert_non_null(content);
+        assert_int_equal(p.answer.text + p.answer.size - content - 4, pieces[i / 2] * 65536);
+        peer_release(&p);
+        assert_next_request_works(10, 10, false);
+    }
+}
+
 static void test_a_body_that_nobody_read_does_not_reset_the_answer(void **state)
 {
     (void)state;
@@ -533,6 +593,7 @@ int main(void)
         LEAK_CHECKED(test_a_peer_that_leaves_early_is_noticed),
         LEAK_CHECKED(test_a_peer_lost_in_the_body_is_not_its_end),
         LEAK_CHECKED(test_a_lost_answer_is_reported),
+        LEAK_CHECKED(test_an_answer_that_is_cut_off_ends_with_what_is_no_record),
         LEAK_CHECKED(test_a_body_that_nobody_read_does_not_reset_the_answer),
         LEAK_CHECKED(test_a_connection_is_closed_even_if_the_peer_would_keep_it),
         LEAK_CHECKED(test_what_is_not_a_socket_is_refused_and_closed),

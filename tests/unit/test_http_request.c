@@ -321,6 +321,45 @@ static void test_more_than_content_length_is_not_the_body(void **state)
     assert_int_equal(m.body_at, 4);
 }
 
+static void test_a_body_comes_in_pieces_that_are_full_but_for_the_last(void **state)
+{
+    struct memory_stream m;
+    struct error err;
+    char piece[4];
+    size_t size;
+    struct http_request *req = with_body(*state, &m, "0123456789more", 10);
+    m.read_max = 3;
+    assert_int_equal(http_body_check(req, 10, "max_body_bytes", &err), 0);
+    for (int i = 0; i < 10; i += 4) {
+        assert_int_equal(http_body_piece(req, piece, sizeof(piece), &size, &err), 0);
+        assert_int_equal(size, i < 8 ? 4 : 2);
+        assert_memory_equal(piece, m.body + i, size);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(http_body_piece(req, piece, sizeof(piece), &size, &err), 0);
+        assert_int_equal(size, 0);
+    }
+    assert_int_equal(m.body_at, 10);
+    assert_int_equal(http_body_check(req, 9, "max_body_bytes", &err), -1);
+    assert_int_equal(err.code, ERR_TOO_LARGE);
+}
+
+static void test_a_body_in_pieces_that_ends_early_is_refused(void **state)
+{
+    for (int fails = 0; fails <= 1; fails++) {
+        struct memory_stream m;
+        struct error err;
+        char piece[4];
+        size_t size;
+        struct http_request *req = with_body(*state, &m, "01234", 10);
+        m.read_fails = fails;
+        assert_int_equal(http_body_piece(req, piece, sizeof(piece), &size, &err), 0);
+        assert_int_equal(http_body_piece(req, piece, sizeof(piece), &size, &err), -1);
+        assert_int_equal(err.code, ERR_INVALID_REQUEST);
+        assert_non_null(strstr(err.detail, "5 of 10"));
+    }
+}
+
 static void test_parameters_of_a_field_are_found(void **state)
 {
     static const struct {
@@ -414,6 +453,8 @@ int main(void)
         cmocka_unit_test(test_a_body_over_the_limit_is_not_read),
         cmocka_unit_test(test_a_body_that_ends_early_is_refused),
         cmocka_unit_test(test_more_than_content_length_is_not_the_body),
+        cmocka_unit_test(test_a_body_comes_in_pieces_that_are_full_but_for_the_last),
+        cmocka_unit_test(test_a_body_in_pieces_that_ends_early_is_refused),
         cmocka_unit_test(test_parameters_of_a_field_are_found),
         cmocka_unit_test(test_plain_cgi_uses_environment_stdin_and_stdout),
     };

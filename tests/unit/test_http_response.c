@@ -115,11 +115,121 @@ static void test_fields_with_control_characters_are_dropped(void **state)
                                  "X-Request-Id: r1\r\n\r\n");
 }
 
+/* Pieces of the alphabet, two letters at a time; the `fails_at`th call fails. */
+struct letters {
+    struct http_body_source source;
+    int calls, fails_at;
+    size_t piece; /* bytes of one */
+};
+
+static int next_letters(void *context, const void **ret_bytes, size_t *ret_size,
+                        struct error *reterr)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz";
+    struct letters *l = context;
+    if (++l->calls == l->fails_at)
+        return error_set(reterr, ERR_UNAVAILABLE, "The letters are away.");
+    *ret_bytes = alphabet + (size_t)(l->calls - 1) * 2;
+    *ret_size = l->piece;
+    return 0;
+}
+
+static struct letters stream_letters(struct fixture *f, int64_t size)
+{
+    http_response_init(&f->res, f->arena);
+    f->stream.is_aborted = 0;
+    http_response_stream(&f->res, 206, "text/plain", size, NULL);
+    return (struct letters){.source = {next_letters, NULL}, .piece = 2};
+}
+
+static void test_a_streamed_answer_is_sent_piece_by_piece(void **state)
+{
+    struct fixture *f = *state;
+    struct letters l = stream_letters(f, 6);
+    l.source.context = &l;
+    f->res.source = &l.source;
+    assert_string_equal(sent(f), "Status: 206 Partial Content\r\n"
+                                 "Content-Type: text/plain\r\n"
+                                 "Content-Length: 6\r\n"
+                                 "X-Request-Id: r1\r\n\r\n"
+                                 "abcdef");
+    assert_int_equal(l.calls, 3);
+    assert_false(f->stream.is_aborted);
+    l.calls = 0;
+    f->req.method = HTTP_HEAD;
+    assert_non_null(strstr(sent(f), "Content-Length: 6\r\n"));
+    assert_null(strstr(f->stream.answer.text, "ab"));
+    assert_int_equal(l.calls, 0);
+}
+
+static void test_a_streamed_answer_may_be_beyond_four_gigabytes(void **state)
+{
+    struct fixture *f = *state;
+    (void)stream_letters(f, INT64_C(5000000000000));
+    f->req.method = HTTP_HEAD;
+    assert_non_null(strstr(sent(f), "Content-Length: 5000000000000\r\n"));
+}
+
+static void test_an_answer_whose_source_fails_is_cut_off_and_says_why(void **state)
+{
+    struct fixture *f = *state;
+    struct letters l = stream_letters(f, 6);
+    l.source.context = &l;
+    l.fails_at = 2;
+    f->res.source = &l.source;
+    assert_int_equal(http_response_send(&f->res, &f->req), -1);
+    assert_true(f->stream.is_aborted);
+    assert_non_null(strstr(f->stream.answer.text, "\r\n\r\nab"));
+    assert_null(strstr(f->stream.answer.text, "abcd"));
+    assert_int_equal(f->res.failure.code, ERR_UNAVAILABLE);
+    assert_string_equal(f->res.failure.detail, "The letters are away.");
+}
+
+static void test_a_source_cannot_say_more_or_nothing(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t piece = 0; piece <= 8; piece += 8) {
+        struct letters l = stream_letters(f, 6);
+        l.source.context = &l;
+        l.piece = piece;
+        f->res.source = &l.source;
+        assert_int_equal(http_response_send(&f->res, &f->req), -1);
+        assert_true(f->stream.is_aborted);
+        assert_int_equal(f->res.failure.code, ERR_INTERNAL);
+        assert_null(strstr(f->stream.answer.text, "abc"));
+    }
+}
+
+static void test_a_problem_drops_the_source(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    struct letters l = stream_letters(f, 6);
+    f->res.source = &l.source;
+    (void)error_set(&err, ERR_GONE, "Gone.");
+    http_response_problem(&f->res, &f->req, &err, NULL);
+    assert_null(f->res.source);
+    assert_non_null(strstr(sent(f), "\"detail\":\"Gone.\""));
+}
+
+static void test_a_range_that_is_refused_keeps_the_size_of_the_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    http_response_header(&f->res, "Content-Range", "bytes */6");
+    (void)error_set(&err, ERR_RANGE_NOT_SATISFIABLE, "No.");
+    http_response_problem(&f->res, &f->req, &err, NULL);
+    assert_non_null(strstr(sent(f), "\r\nContent-Range: bytes */6\r\n"));
+    (void)error_set(&err, ERR_UNAVAILABLE, "Away.");
+    http_response_problem(&f->res, &f->req, &err, NULL);
+    assert_null(strstr(sent(f), "Content-Range"));
+}
+
 static const cJSON *problem_body(struct fixture *f)
 {
     cJSON *value;
     struct error err;
-    if (json_parse(f->arena, f->res.body, f->res.body_size, &value, &err) != 0)
+    if (json_parse(f->arena, f->res.body, (size_t)f->res.body_size, &value, &err) != 0)
         fail_msg("%s", err.detail);
     return value;
 }
@@ -228,6 +338,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fields_with_control_characters_are_dropped, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_problem_drops_what_was_built, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_streamed_answer_is_sent_piece_by_piece, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_streamed_answer_may_be_beyond_four_gigabytes, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_an_answer_whose_source_fails_is_cut_off_and_says_why,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_source_cannot_say_more_or_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_problem_drops_the_source, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_range_that_is_refused_keeps_the_size_of_the_whole,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_problem_lists_field_errors_up_to_the_limit, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_every_error_code_has_a_problem, setup, teardown),

@@ -172,6 +172,40 @@ static void test_a_refusal_lists_what_there_is(void **state)
     assert_non_null(strstr(err.detail, "image/jpeg, image/png, image/webp"));
 }
 
+static void test_what_is_stored_is_answered_in_the_form_that_it_has(void **state)
+{
+    static const struct {
+        const char *accept, *media_type;
+        enum form form;
+    } cases[] = {
+        {NULL, "image/webp", BYTES},
+        {"*/*", "image/webp", BYTES},
+        {"image/*", "image/webp", BYTES},
+        {"application/json, image/webp", "image/webp", BYTES},
+        {"application/json, image/webp;q=0.9", "image/webp", JSON},
+        {"application/json", "image/webp", JSON},
+        {"image/png, application/json;q=0.1", "image/webp", JSON},
+        {"image/png", "image/webp", REFUSED},
+        {NULL, NULL, JSON},
+        {"application/*", NULL, JSON},
+        {"image/webp", NULL, REFUSED},
+    };
+    struct context *c = *state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct accept *accept;
+        struct error err;
+        bool as_json = false;
+        assert_int_equal(accept_parse(c->arena, cases[i].accept, &accept, &err), 0);
+        int result = negotiate_stored(accept, cases[i].media_type, &as_json, &err);
+        assert_int_equal(result != 0 ? REFUSED : as_json ? JSON : BYTES, cases[i].form);
+        if (result == 0)
+            continue;
+        assert_int_equal(err.code, ERR_NOT_ACCEPTABLE);
+        assert_non_null(strstr(err.detail, "application/json"));
+        assert_true(!cases[i].media_type || strstr(err.detail, cases[i].media_type));
+    }
+}
+
 static void test_only_a_single_output_can_be_the_body(void **state)
 {
     struct context *c = *state;
@@ -187,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_accept_chooses_the_form_of_the_answer),
         TEST(test_a_refusal_lists_what_there_is),
+        TEST(test_what_is_stored_is_answered_in_the_form_that_it_has),
         TEST(test_only_a_single_output_can_be_the_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

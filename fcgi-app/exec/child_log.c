@@ -2,7 +2,7 @@
 /*
  * child_log.c - see child_log.h
  */
-#include "pool/child_log.h"
+#include "exec/child_log.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define READS_AT_ONCE 16 /* a flood must not keep the master from its other work */
+#define READS_AT_ONCE 16 /* a flood must not keep its parent from other work */
 
 static void report_dropped(struct child_log *log, pid_t pid)
 {
@@ -21,7 +21,7 @@ static void report_dropped(struct child_log *log, pid_t pid)
     log->dropped = 0;
 }
 
-static void emit(struct child_log *log, pid_t pid, const char *request_id)
+static void emit(struct child_log *log, pid_t pid, const char *id)
 {
     log->line[log->used] = '\0';
     size_t used = log->used;
@@ -40,11 +40,10 @@ static void emit(struct child_log *log, pid_t pid, const char *request_id)
     }
     log->logged++;
     log_write(LOG_WARNING, "executor output", LOG_INT("executor", pid),
-              LOG_STR("request_id", request_id), LOG_STR("text", log->line));
+              LOG_STR(log->id_name ? log->id_name : "request_id", id), LOG_STR("text", log->line));
 }
 
-static void take(struct child_log *log, const char *bytes, size_t size, pid_t pid,
-                 const char *request_id)
+static void take(struct child_log *log, const char *bytes, size_t size, pid_t pid, const char *id)
 {
     while (size > 0) {
         const char *end = memchr(bytes, '\n', size);
@@ -54,13 +53,13 @@ static void take(struct child_log *log, const char *bytes, size_t size, pid_t pi
         memcpy(log->line + log->used, bytes, kept);
         log->used += kept;
         if (end)
-            emit(log, pid, request_id);
+            emit(log, pid, id);
         bytes += length + (end != NULL);
         size -= length + (end != NULL);
     }
 }
 
-void child_log_read(struct child_log *log, pid_t pid, const char *request_id)
+void child_log_read(struct child_log *log, pid_t pid, const char *id)
 {
     static char bytes[65536];
     for (int i = 0; i < READS_AT_ONCE && log->fd >= 0; i++) {
@@ -68,7 +67,7 @@ void child_log_read(struct child_log *log, pid_t pid, const char *request_id)
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (size > 0) {
-            take(log, bytes, (size_t)size, pid, request_id);
+            take(log, bytes, (size_t)size, pid, id);
             continue;
         }
         (void)close(log->fd);

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * job_result.c - what a job gave, answered as if it had been computed on the spot
+ */
+#include <string.h>
+
+#include "api/answer.h"
+#include "api/api.h"
+#include "api/download.h"
+#include "api/handlers.h"
+#include "api/job_view.h"
+#include "api/negotiate.h"
+#include "api/submit.h"
+#include "base/strbuf.h"
+#include "db/blob.h"
+#include "http/prefer.h"
+
+#define SHOWN_NAMES_BYTES 200
+
+/* A retry computes a job anew under the same address, so a copy has to be asked about. */
+#define CACHE_CONTROL "private, no-cache"
+
+static int read_job(struct api *api, const char *id, bool with_result, struct arena *a,
+                    struct job_row *ret_row, struct error *reterr)
+{
+    int64_t key;
+    if (jobs_find(api, id, &key, reterr) != 0 ||
+        job_get(api->db, a, key, with_result, ret_row, reterr) != 0)
+        return -1;
+    api->trace.task = ret_row->task;
+    return 0;
+}
+
+/* The problem that the run ended with. */
+static int fail_as_stored(struct arena *a, const struct job_row *row, struct error *reterr)
+{
+    cJSON *stored = NULL;
+    if (row->error && json_parse(a, row->error, strlen(row->error), &stored, reterr) != 0)
+        stored = NULL;
+    const char *code = cJSON_GetStringValue(json_member(stored, "code"));
+    const char *detail = cJSON_GetStringValue(json_member(stored, "detail"));
+    return error_set(reterr, error_code_parse(code), "%s", detail ? detail : "The job failed.");
+}
+
+/* -1 with what there is instead of a result. */
+static int check_succeeded(struct arena *a, const struct job_row *row, struct error *reterr)
+{
+    if (row->state == JOB_SUCCEEDED)
+        return 0;
+    if (row->state == JOB_FAILED)
+        return fail_as_stored(a, row, reterr);
+    if (row->state == JOB_CANCELED)
+        return error_set(reterr, ERR_CONFLICT, "The job was canceled, so it has no result.");
+    return error_set(reterr, ERR_CONFLICT, "The job is %s; it has no result yet.",
+                     job_state_name(row->state));
+}
+
+/* The one output whose bytes can be the answer; NULL: JSON alone. */
+static const struct job_output *body_output(const struct job_row *row, const struct task_desc *task)
+{
+    bool may_be_body = row->output_count == 1 && (!task || negotiate_body_output(task));
+    return may_be_body ? &row->outputs[0] : NULL;
+}
+
+static int load_outputs(struct api *api, struct arena *a, const struct job_row *row,
+                        struct answer_output *outputs, struct error *reterr)
+{
+    for (int i = 0; i < row->output_count; i++) {
+        struct blob_info blob = {.key = row->outputs[i].blob, .size = row->outputs[i].size};
+        if (download_load(a, api->db, &blob, &outputs[i].bytes, reterr) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int answer_json(struct api *api, const struct job_row *row, const struct task_desc *task,
+                       struct http_response *res, struct error *reterr)
+{
+    struct arena *a = res->arena;
+    struct answer_output *outputs = arena_alloc(a, (size_t)row->output_count * sizeof(*outputs));
+    struct answer answer = {.task = row->task,
+                            .result = row->result,
+                            .has_outputs = task ? task->output_count > 0 : row->output_count > 0,
+                            .outputs = outputs,
+                            .output_count = row->output_count};
+    for (int i = 0; i < row->output_count; i++) {
+        const struct job_output *o = &row->outputs[i];
+        outputs[i] =
+            (struct answer_output){o->name, o->media_type, o->sha256, NULL, (size_t)o->size};
+    }
+    if (answer_check_base64(&answer, (size_t)api->config->http_max_base64_bytes,
+                            "Each output has an address of its own, in the job's links.",
+                            reterr) != 0 ||
+        load_outputs(api, a, row, outputs, reterr) != 0)
+        return -1;
+    answer_as_json(res, &answer);
+    return 0;
+}
+
+/* How the bytes are answered: by the request's conditions and ranges, or always all of them. */
+typedef int answer_blob(struct http_request *req, struct db *db, const struct blob_info *blob,
+                        const char *file_name, struct http_response *res, struct error *reterr);
+
+static int answer_output(struct api *api, struct http_request *req, const struct job_output *output,
+                         answer_blob *answer, struct http_response *res, struct error *reterr)
+{
+    struct blob_info *blob = arena_alloc(req->arena, sizeof(*blob));
+    if (blob_get(api->db, req->arena, output->blob, blob, reterr) != 0)
+        return -1;
+    return answer(req, api->db, blob,
+                  download_file_name(req->arena, output->name, blob->media_type), res, reterr);
+}
+
+static int answer_succeeded(struct api *api, struct http_request *req, const struct job_row *row,
+                            answer_blob *answer, struct http_response *res, struct error *reterr)
+{
+    const struct task_desc *task = catalog_find(api->catalog, row->task);
+    const struct job_output *output = body_output(row, task);
+    struct accept *accept;
+    bool as_json;
+    if (accept_parse(req->arena, http_header(req, "Accept"), &accept, reterr) != 0 ||
+        negotiate_stored(accept, output ? output->media_type : NULL, &as_json, reterr) != 0)
+        return -1;
+    if (as_json)
+        return answer_json(api, row, task, res, reterr);
+    if (row->result)
+        answer_add_result(res, row->result);
+    return answer_output(api, req, output, answer, res, reterr);
+}
+
+HANDLER(jobs_result)
+{
+    struct api *api = context;
+    struct job_row row;
+    (void)errors;
+    if (read_job(api, match->params[0], true, req->arena, &row, reterr) != 0 ||
+        check_succeeded(req->arena, &row, reterr) != 0)
+        return -1;
+    http_response_header(res, "Cache-Control", CACHE_CONTROL);
+    http_response_header(res, "Vary", "Accept");
+    return answer_succeeded(api, req, &row, download_blob, res, reterr);
+}
+
+static int refuse_name(const struct job_row *row, struct error *reterr)
+{
+    struct strbuf names = STRBUF_INIT;
+    for (int i = 0; i < row->output_count; i++) {
+        if (names.size > SHOWN_NAMES_BYTES) {
+            strbuf_addstr(&names, ", ...");
+            break;
+        }
+        strbuf_addf(&names, "%s%s", i > 0 ? ", " : "", row->outputs[i].name);
+    }
+    (void)error_set(reterr, ERR_NOT_FOUND, "The job has no output of that name; it has %s.",
+                    names.size > 0 ? names.text : "none");
+    strbuf_release(&names);
+    return -1;
+}
+
+HANDLER(jobs_output)
+{
+    struct api *api = context;
+    struct job_row row;
+    (void)errors;
+    if (read_job(api, match->params[0], false, req->arena, &row, reterr) != 0 ||
+        check_succeeded(req->arena, &row, reterr) != 0)
+        return -1;
+    for (int i = 0; i < row.output_count; i++) {
+        if (strcmp(row.outputs[i].name, match->params[1]) != 0)
+            continue;
+        http_response_header(res, "Cache-Control", CACHE_CONTROL);
+        return answer_output(api, req, &row.outputs[i], download_blob, res, reterr);
+    }
+    return refuse_name(&row, reterr);
+}
+
+/* What a client that waited sees in Server-Timing is the job's run, not this request. */
+static void trace_run(struct api_trace *trace, const struct job_row *row)
+{
+    if (row->run_ms > 0) /* not a number when it never ran */
+        trace->run_us = (int64_t)(row->run_ms * 1e3);
+    if (row->cpu_ms > 0)
+        trace->cpu_us = (int64_t)(row->cpu_ms * 1e3);
+    if (row->started_us > row->ready_us)
+        trace->queue_us = row->started_us - row->ready_us;
+}
+
+/* The job, accepted but not ended. */
+static int answer_accepted(struct api *api, const struct http_request *req,
+                           const struct job_row *row, const char *path, struct http_response *res,
+                           struct error *reterr)
+{
+    const struct db_secret *secret;
+    if (db_read_secret(api->db, &secret, reterr) != 0)
+        return -1;
+    http_response_header(res, "Operation-Location", "%s", path);
+    http_response_header(res, "Cache-Control", "no-store");
+    if (prefer_parse(http_header(req, "Prefer")).respond_async)
+        http_response_header(res, "Preference-Applied", "respond-async");
+    http_response_json(res, 202, job_view(res->arena, secret, row));
+    return 0;
+}
+
+HANDLER(runs_show)
+{
+    struct api *api = context;
+    const char *path = arena_printf(req->arena, "/v1/jobs/%s", match->params[0]);
+    struct job_row row;
+    (void)errors;
+    if (read_job(api, match->params[0], true, req->arena, &row, reterr) != 0)
+        return -1;
+    http_response_header(res, "Location", "%s", path);
+    if (!job_state_is_final(row.state))
+        return answer_accepted(api, req, &row, path, res, reterr);
+    trace_run(&api->trace, &row);
+    if (check_succeeded(req->arena, &row, reterr) != 0)
+        return -1;
+    return answer_succeeded(api, req, &row, download_blob_whole, res, reterr);
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * submit.c - see submit.h
+ */
+#include "api/submit.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+
+#include "api/job_options.h"
+#include "api/job_view.h"
+#include "api/negotiate.h"
+
+#define KEY_HEADER "Idempotency-Key"
+#define KEY_MAX 255
+#define MEDIA_TYPE_UNKNOWN "application/octet-stream"
+
+int submit_check(const struct api *api, struct error *reterr)
+{
+    if (api->db)
+        return 0;
+    return error_set(reterr, ERR_UNAVAILABLE,
+                     "This server keeps no jobs: its configuration names no database "
+                     "(database.url).");
+}
+
+int jobs_find(struct api *api, const char *id, int64_t *ret_key, struct error *reterr)
+{
+    const struct db_secret *secret;
+    if (submit_check(api, reterr) != 0 || db_read_secret(api->db, &secret, reterr) != 0)
+        return -1;
+    if (!db_id_parse(secret, DB_ID_JOB, id, ret_key))
+        return error_set(reterr, ERR_NOT_FOUND, "There is no job of this id.");
+    api->trace.job = id;
+    return 0;
+}
+
+void submit_redirect(struct http_response *res, const char *fmt, ...)
+{
+    char target[256];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(target, sizeof(target), fmt, ap);
+    va_end(ap);
+    http_response_header(res, "X-Accel-Redirect", "%s", target);
+    http_response_json(res, 200, NULL);
+}
+
+/* ---- requests that may be repeated */
+
+static int read_key(struct submission *s, struct error *reterr)
+{
+    const char *key = http_header(s->req, KEY_HEADER);
+    size_t size = key ? strlen(key) : 0;
+    bool is_visible = true;
+    for (size_t i = 0; i < size; i++)
+        is_visible = is_visible && key[i] > 0x20 && key[i] < 0x7f;
+    if (key && (size < 1 || size > KEY_MAX || !is_visible))
+        return error_set(reterr, ERR_INVALID_REQUEST,
+                         KEY_HEADER " must have 1 to %d visible ASCII characters, without spaces.",
+                         KEY_MAX);
+    s->idempotency.key = key;
+    return 0;
+}
+
+int submit_begin(struct submission *s, struct api *api, struct http_request *req,
+                 struct error *reterr)
+{
+    *s = (struct submission){.api = api, .req = req};
+    if (submit_check(api, reterr) != 0 || read_key(s, reterr) != 0)
+        return -1;
+    s->idempotency.route = arena_printf(req->arena, "%s %s", req->method_name, req->path);
+    return 0;
+}
+
+/* Each part behind its length, so that no two requests run together to the same bytes. */
+static bool hash_part(EVP_MD_CTX *ctx, const void *bytes, size_t size)
+{
+    uint64_t length = size;
+    return EVP_DigestUpdate(ctx, &length, sizeof(length)) == 1 &&
+           EVP_DigestUpdate(ctx, bytes, size) == 1;
+}
+
+static int hash_request(struct submission *s, const void *body, size_t size, struct error *reterr)
+{
+    const char *options = http_header(s->req, JOB_OPTIONS_HEADER);
+    const char *const texts[] = {s->idempotency.route, s->req->query, s->req->content_type,
+                                 options ? options : ""};
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool is_good = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+    for (size_t i = 0; is_good && i < sizeof(texts) / sizeof(texts[0]); i++)
+        is_good = hash_part(ctx, texts[i], strlen(texts[i]));
+    is_good = is_good && hash_part(ctx, size > 0 ? body : "", size) &&
+              EVP_DigestFinal_ex(ctx, s->sha256, NULL) == 1;
+    EVP_MD_CTX_free(ctx);
+    if (!is_good)
+        return error_internal(reterr, "submit: SHA-256");
+    s->idempotency.request_sha256 = s->sha256;
+    return 0;
+}
+
+int submit_find(struct submission *s, const void *body, size_t size, int count,
+                struct error *reterr)
+{
+    int found = 0;
+    if (!s->idempotency.key)
+        return 0;
+    if (hash_request(s, body, size, reterr) != 0 ||
+        job_find_stored(s->api->db, s->req->arena, &s->idempotency, &s->stored, &found, reterr) !=
+            0)
+        return -1;
+    s->is_replayed = found > 0;
+    if (found > 0 && found != count)
+        return error_internal(reterr, "submit: a request for %d jobs had stored %d", count, found);
+    return 0;
+}
+
+void submit_wake(const struct api *api)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/runner.wake",
+                        api->config->server_run_dir);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    /* A runner that is away or has enough to do finds the jobs by itself. */
+    if (fd >= 0 && size > 0 && (size_t)size < sizeof(address.sun_path))
+        (void)sendto(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&address,
+                     sizeof(address));
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+int submit_store(struct submission *s, const struct job_new *jobs, int count, struct error *reterr)
+{
+    struct arena *a = s->req->arena;
+    const struct job_idempotency *idempotency = s->idempotency.key ? &s->idempotency : NULL;
+    s->stored = arena_alloc(a, (size_t)count * sizeof(*s->stored));
+    if (job_store(s->api->db, a, jobs, count, idempotency, s->stored, &s->is_replayed, reterr) !=
+        0) {
+        if (reterr->code == ERR_NOT_FOUND)
+            (void)error_set(reterr, ERR_INVALID_PARAMS,
+                            "A file that the request names has just expired.");
+        return -1;
+    }
+    if (!s->is_replayed)
+        submit_wake(s->api);
+    return 0;
+}
+
+/* ---- one task's request */
+
+static int compare_keys(const void *one, const void *two)
+{
+    int64_t a = *(const int64_t *)one, b = *(const int64_t *)two;
+    return (a > b) - (a < b);
+}
+
+/* Each blob once, however often the job takes it. */
+static void collect_blobs(struct arena *a, const struct binding *binding, struct job_new *job)
+{
+    int64_t *keys = arena_alloc(a, (size_t)binding->blob_count * sizeof(*keys));
+    int kept = 0;
+    for (int i = 0; i < binding->blob_count; i++)
+        keys[i] = binding->blobs[i].key;
+    qsort(keys, (size_t)binding->blob_count, sizeof(*keys), compare_keys);
+    for (int i = 0; i < binding->blob_count; i++) {
+        if (kept == 0 || keys[i] != keys[kept - 1])
+            keys[kept++] = keys[i];
+    }
+    job->blobs = keys;
+    job->blob_count = kept;
+}
+
+struct job_new submit_job(struct arena *a, const struct http_request *req,
+                          const struct task_desc *task, const struct binding *binding)
+{
+    struct job_new job = {
+        .task = task->name,
+        .lane = arena_printf(a, "%s/%s", task_class_name(task->class), task->module),
+        .params = binding_print(a, binding),
+        .request_id = req->request_id,
+    };
+    if (binding->blob_count > 0)
+        collect_blobs(a, binding, &job);
+    return job;
+}
+
+static int write_blob(struct db *db, struct arena *a, const struct binding *binding, int i,
+                      struct blob_info *ret_info, struct error *reterr)
+{
+    const struct order_input *input = &binding->inputs[i];
+    const char *media_type = *input->media_type ? input->media_type : MEDIA_TYPE_UNKNOWN;
+    struct blob_writer *w;
+    if (blob_write_begin(db, a, media_type, input->file_name, &w, reterr) != 0)
+        return -1;
+    if (blob_write(w, binding->body->bytes + input->offset, input->size, reterr) != 0) {
+        blob_write_abort(w);
+        return -1;
+    }
+    return blob_write_end(w, ret_info, reterr);
+}
+
+/* Inputs that did not come as JSON are kept as files, and the job names them. */
+static int write_inputs(struct db *db, struct arena *a, const struct task_desc *task,
+                        struct binding *binding, struct error *reterr)
+{
+    const struct db_secret *secret;
+    if (binding->json || binding->input_count == 0)
+        return 0;
+    if (db_read_secret(db, &secret, reterr) != 0)
+        return -1;
+    binding->blobs = arena_alloc(a, (size_t)binding->input_count * sizeof(*binding->blobs));
+    for (int i = 0; i < binding->input_count; i++) {
+        char id[DB_ID_SIZE];
+        struct blob_info info;
+        if (write_blob(db, a, binding, i, &info, reterr) != 0)
+            return -1;
+        db_id_format(secret, DB_ID_BLOB, info.key, id);
+        binding_name_blob(a, task, binding, i, id);
+        binding->blobs[binding->blob_count++] = (struct binding_blob){.input = i, .key = info.key};
+    }
+    return 0;
+}
+
+static int answer_stored(struct submission *s, const struct prefer *prefer,
+                         struct http_response *res, struct error *reterr)
+{
+    struct api *api = s->api;
+    struct arena *a = s->req->arena;
+    const struct db_secret *secret;
+    struct job_row row;
+    char id[DB_ID_SIZE];
+    int wait_s = prefer->wait_seconds > SUBMIT_WAIT_MAX ? SUBMIT_WAIT_MAX : prefer->wait_seconds;
+    if (db_read_secret(api->db, &secret, reterr) != 0)
+        return -1;
+    db_id_format(secret, DB_ID_JOB, s->stored[0].id, id);
+    api->trace.job = arena_strdup(a, id);
+    if (wait_s > 0 && api->has_hub) {
+        submit_redirect(res, "/internal/wait?job=%s&seconds=%d&then=/internal/runs/%s", id, wait_s,
+                        id);
+        return 0;
+    }
+    if (job_get(api->db, a, s->stored[0].id, false, &row, reterr) != 0)
+        return -1;
+    http_response_header(res, "Location", "/v1/jobs/%s", id);
+    http_response_header(res, "Operation-Location", "/v1/jobs/%s", id);
+    http_response_header(res, "Cache-Control", "no-store");
+    if (prefer->respond_async)
+        http_response_header(res, "Preference-Applied", "respond-async");
+    if (s->is_replayed)
+        http_response_header(res, "Idempotent-Replayed", "true");
+    http_response_json(res, 202, job_view(a, secret, &row));
+    return 0;
+}
+
+/* A request that is new: its blobs, its form, and its row. */
+static int store_task(struct submission *s, const struct task_desc *task, struct binding *binding,
+                      const struct accept *accept, const struct job_options *options,
+                      struct field_errors *errors, struct error *reterr)
+{
+    struct db *db = s->api->db;
+    struct arena *a = s->req->arena;
+    bool as_json; /* asked again when the result is fetched */
+    if (binding_resolve(db, a, &binding, 1, errors, reterr) != 0 ||
+        negotiate(accept, task, binding, a, &as_json, reterr) != 0 ||
+        write_inputs(db, a, task, binding, reterr) != 0)
+        return -1;
+    struct job_new job = submit_job(a, s->req, task, binding);
+    job_options_apply(options, &job);
+    return submit_store(s, &job, 1, reterr);
+}
+
+int submit_task(struct api *api, struct http_request *req, const struct task_desc *task,
+                const struct prefer *prefer, double timeout_seconds, struct http_response *res,
+                struct field_errors *errors, struct error *reterr)
+{
+    struct submission s;
+    struct job_options options;
+    struct accept *accept;
+    struct binding binding;
+    if (submit_begin(&s, api, req, reterr) != 0 ||
+        job_options_read_field(req->arena, api->config, http_header(req, JOB_OPTIONS_HEADER),
+                               &options, reterr) != 0 ||
+        accept_parse(req->arena, http_header(req, "Accept"), &accept, reterr) != 0 ||
+        binding_read(req, api->config, task, &binding, errors, reterr) != 0 ||
+        submit_find(&s, binding.received, binding.received_size, 1, reterr) != 0)
+        return -1;
+    if (options.timeout_seconds == 0)
+        options.timeout_seconds = timeout_seconds;
+    if (!s.is_replayed && store_task(&s, task, &binding, accept, &options, errors, reterr) != 0)
+        return -1;
+    return answer_stored(&s, prefer, res, reterr);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * submit.h - a request becomes stored jobs
+ *
+ * What is acknowledged is committed. A request that carries an Idempotency-Key and was answered
+ * before gives the same jobs again: its request is known by a hash of all that says what to
+ * compute.
+ */
+#ifndef API_SUBMIT_H
+#define API_SUBMIT_H
+
+#include "api/api.h"
+#include "api/binding.h"
+#include "db/job.h"
+#include "http/prefer.h"
+
+#define SUBMIT_WAIT_MAX 60 /* seconds that a client may wait for a job's end */
+
+struct submission {
+    struct api *api;
+    struct http_request *req;
+    struct job_idempotency idempotency; /* key NULL: none */
+    unsigned char sha256[32];
+    struct job_stored *stored; /* by submit_find() or submit_store() */
+    bool is_replayed;
+};
+
+/* A database there has to be. Errors: ERR_UNAVAILABLE. */
+int submit_check(const struct api *api, struct error *reterr);
+
+/*
+ * Begin: read the Idempotency-Key. Errors: ERR_UNAVAILABLE without a database, ERR_INVALID_REQUEST
+ * for a key that is none.
+ */
+int submit_begin(struct submission *s, struct api *api, struct http_request *req,
+                 struct error *reterr);
+
+/*
+ * The body is known: was this request answered before? Then s->stored has `count` jobs, and
+ * s->is_replayed is true. Errors: ERR_INVALID_PARAMS the key was used with another request;
+ * ERR_CONFLICT; ERR_UNAVAILABLE.
+ */
+int submit_find(struct submission *s, const void *body, size_t size, int count,
+                struct error *reterr);
+
+/* Store them, all or none, and wake this host's runner. Errors: as job_store(); a blob that has
+ * just expired is ERR_INVALID_PARAMS. */
+int submit_store(struct submission *s, const struct job_new *jobs, int count, struct error *reterr);
+
+/* There is something to do: tell the runner of this host, if there is one. */
+void submit_wake(const struct api *api);
+
+/* POST /v1/tasks/{task} that is to run as a job. `timeout_seconds` by Gangsaw-Timeout, 0: none. */
+int submit_task(struct api *api, struct http_request *req, const struct task_desc *task,
+                const struct prefer *prefer, double timeout_seconds, struct http_response *res,
+                struct field_errors *errors, struct error *reterr);
+
+/* A job of `task` with `binding`, whose blobs are resolved. Texts belong to `a`. */
+struct job_new submit_job(struct arena *a, const struct http_request *req,
+                          const struct task_desc *task, const struct binding *binding);
+
+/* Have nginx pass the request on: to a path with its query, or to a named location. */
+void submit_redirect(struct http_response *res, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * The key of a job's id, which is noted for the log. Errors: ERR_NOT_FOUND for what this database
+ * did not issue, ERR_UNAVAILABLE without a database.
+ */
+int jobs_find(struct api *api, const char *id, int64_t *ret_key, struct error *reterr);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * job_complete.c - the ends of attempts, and their progress; see job.h
+ *
+ * Each statement probes the jobs of its batch by id, lease and runner, and locks them: a job that
+ * was cancelled, rescued or claimed again meanwhile does not come back, and stays as it is.
+ */
+#include "db/job_internal.h"
+
+#include <math.h>
+
+#include "base/clock.h"
+
+static const struct db_statement complete_statement = {
+    .name = "job_complete",
+    .sql =
+        "WITH ended AS MATERIALIZED ( "
+        "    SELECT j.id, j.lease, j.created_at, j.ready_at, "
+        "           CASE WHEN g.run_us < 0 THEN j.started_at "
+        "                ELSE greatest(j.started_at, "
+        "                              now() - (g.age_us + g.run_us) * interval '1 microsecond') "
+        "           END AS started_at, "
+        "           greatest(j.started_at, now() - g.age_us * interval '1 microsecond') "
+        "               AS finished_at, "
+        "           g.state::gangsaw.job_state AS state, j.timeout_seconds, "
+        "           nullif(g.run_us, -1) / 1000.0 AS run_ms, nullif(g.cpu_us, -1) / 1000.0 AS "
+        "cpu_ms, "
+        "           j.attempt, j.crashes, j.max_attempts, j.priority, j.lane, j.task, j.tenant, "
+        "           j.params, j.unique_key, j.tags, j.blobs, j.request_id, j.attempts, "
+        "           g.error::json AS error, g.result::json AS result, g.outputs::json AS outputs, "
+        "           g.blobs::bigint[] AS output_blobs, j.is_watched "
+        "    FROM (SELECT DISTINCT ON (u.id) u.* "
+        "          FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], "
+        "                      $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[]) "
+        "               AS u (id, lease, state, run_us, cpu_us, age_us, error, result, outputs, "
+        "                     blobs) "
+        "          ORDER BY u.id) g "
+        "        CROSS JOIN LATERAL ( "
+        "            SELECT h.* FROM gangsaw.job h "
+        "            WHERE h.id = g.id AND h.lease = g.lease AND h.runner = $1::bigint "
+        "            FOR UPDATE) j), " JOB_STORE_ENDED ", "
+        "changed AS (SELECT e.id, e.is_watched FROM ended e) "
+        "SELECT e.id, " JOB_TELL " FROM ended e",
+};
+
+static const char *ints_text(struct arena *a, const int64_t *values, int count)
+{
+    return count > 0 ? db_ints(a, values, count).bytes : NULL;
+}
+
+void job_complete_send(struct db *db, int64_t runner, const struct job_end *ends, int count,
+                       double retention_days, db_done *done, void *context)
+{
+    struct arena *a = arena_new();
+    size_t numbers = (size_t)count * sizeof(int64_t), texts = (size_t)count * sizeof(char *);
+    int64_t *id = arena_alloc(a, numbers), *lease = arena_alloc(a, numbers);
+    int64_t *run_us = arena_alloc(a, numbers), *cpu_us = arena_alloc(a, numbers);
+    int64_t *age_us = arena_alloc(a, numbers), now_us = clock_us();
+    const char **state = arena_alloc(a, texts), **error = arena_alloc(a, texts);
+    const char **result = arena_alloc(a, texts), **outputs = arena_alloc(a, texts);
+    const char **blobs = arena_alloc(a, texts);
+
+    for (int i = 0; i < count; i++) {
+        const struct job_end *e = &ends[i];
+        id[i] = e->id;
+        lease[i] = e->lease;
+        run_us[i] = job_us(e->run_ms);
+        cpu_us[i] = job_us(e->cpu_ms);
+        age_us[i] = e->ended_us > 0 && e->ended_us < now_us ? now_us - e->ended_us : 0;
+        state[i] = job_state_name(e->state);
+        error[i] = e->error;
+        result[i] = e->result;
+        outputs[i] = e->outputs;
+        blobs[i] = ints_text(a, e->blobs, e->blob_count);
+    }
+    struct db_value values[] = {
+        db_int(a, runner),          db_real(a, retention_days),  db_ints(a, id, count),
+        db_ints(a, lease, count),   db_texts(a, state, count),   db_ints(a, run_us, count),
+        db_ints(a, cpu_us, count),  db_ints(a, age_us, count),   db_texts(a, error, count),
+        db_texts(a, result, count), db_texts(a, outputs, count), db_texts(a, blobs, count),
+    };
+    db_send(db, &complete_statement, values, 12, done, context);
+    arena_free(a);
+}
+
+int job_complete_read(const struct db_rows *rows, struct arena *a, int64_t **ret_ids)
+{
+    int count = db_count(rows);
+    *ret_ids = arena_alloc(a, (size_t)count * sizeof(**ret_ids));
+    for (int i = 0; i < count; i++)
+        (*ret_ids)[i] = db_get_int(rows, i, 0);
+    return count;
+}
+
+/* kind: 0 retry, 1 crash, 2 untried, as enum job_return_kind. */
+static const struct db_statement return_statement = {
+    .name = "job_return",
+    .sql =
+        "WITH held AS MATERIALIZED ( "
+        "    SELECT j.*, g.kind, g.delay_us, g.run_us, g.error::jsonb AS error, "
+        "           set_config('synchronous_commit', 'off', true) "
+        "    FROM (SELECT DISTINCT ON (u.id) u.* "
+        "          FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], "
+        "                      $6::bigint[], $7::text[]) "
+        "               AS u (id, lease, kind, delay_us, run_us, error) "
+        "          ORDER BY u.id) g "
+        "        CROSS JOIN LATERAL ( "
+        "            SELECT h.id, "
+        "                   coalesce((SELECT t.lane FROM gangsaw.task t WHERE t.name = h.task), "
+        "                            h.lane) AS lane "
+        "            FROM gangsaw.job h "
+        "            WHERE h.id = g.id AND h.lease = g.lease AND h.runner = $1::bigint "
+        "            FOR UPDATE) j), "
+        "changed AS ( "
+        "    UPDATE gangsaw.job j "
+        "    SET state = CASE h.kind WHEN 0 THEN 'scheduled' ELSE 'queued' END::gangsaw.job_state, "
+        "        runner = NULL, lease = j.lease + 1, started_at = NULL, fraction = NULL, "
+        "        what = NULL, lane = h.lane, "
+        "        vtime = gangsaw.first_vtime(h.lane, j.priority, j.vtime), "
+        "        ready_at = CASE h.kind WHEN 0 THEN now() + h.delay_us * interval '1 microsecond' "
+        "                               ELSE j.ready_at END, "
+        "        attempt = j.attempt - CASE h.kind WHEN 2 THEN 1 ELSE 0 END, "
+        "        crashes = j.crashes + CASE h.kind WHEN 1 THEN 1 ELSE 0 END, "
+        "        attempts = CASE WHEN h.error IS NULL THEN j.attempts "
+        "                        ELSE coalesce(j.attempts, '[]') || gangsaw.attempt_entry( "
+        "                            j.attempt, "
+        "                            greatest(j.started_at, "
+        "                                     now() - h.run_us * interval '1 microsecond'), "
+        "                            now(), h.error) END "
+        "    FROM held h "
+        "    WHERE j.id = h.id AND j.id = ANY (ARRAY(SELECT x.id FROM held x)) "
+        "    RETURNING j.id, j.is_watched) "
+        "SELECT c.id, " JOB_TELL ", (SELECT gangsaw.wake()) FROM changed c",
+};
+
+void job_return_send(struct db *db, int64_t runner, const struct job_return *returns, int count,
+                     db_done *done, void *context)
+{
+    struct arena *a = arena_new();
+    size_t numbers = (size_t)count * sizeof(int64_t);
+    int64_t *id = arena_alloc(a, numbers), *lease = arena_alloc(a, numbers);
+    int64_t *kind = arena_alloc(a, numbers), *delay_us = arena_alloc(a, numbers);
+    int64_t *run_us = arena_alloc(a, numbers);
+    const char **error = arena_alloc(a, (size_t)count * sizeof(*error));
+
+    for (int i = 0; i < count; i++) {
+        const struct job_return *r = &returns[i];
+        int64_t us = job_us(r->delay_seconds * 1000), run = job_us(r->run_ms);
+        id[i] = r->id;
+        lease[i] = r->lease;
+        kind[i] = r->kind;
+        delay_us[i] = us > 0 ? us : 0;
+        run_us[i] = run > 0 ? run : 0;
+        error[i] = r->error;
+    }
+    struct db_value values[] = {
+        db_int(a, runner),         db_ints(a, id, count),       db_ints(a, lease, count),
+        db_ints(a, kind, count),   db_ints(a, delay_us, count), db_ints(a, run_us, count),
+        db_texts(a, error, count),
+    };
+    db_send(db, &return_statement, values, 7, done, context);
+    arena_free(a);
+}
+
+static const struct db_statement progress_statement = {
+    .name = "job_progress",
+    .sql = "WITH held AS MATERIALIZED ( "
+           "    SELECT j.id, g.millionths, g.what, set_config('synchronous_commit', 'off', true) "
+           "    FROM (SELECT DISTINCT ON (u.id) u.* "
+           "          FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) "
+           "               AS u (id, lease, millionths, what) "
+           "          ORDER BY u.id) g "
+           "        CROSS JOIN LATERAL ( "
+           "            SELECT h.id FROM gangsaw.job h "
+           "            WHERE h.id = g.id AND h.lease = g.lease AND h.runner = $1::bigint "
+           "            FOR NO KEY UPDATE) j), "
+           "changed AS ( "
+           "    UPDATE gangsaw.job j "
+           "    SET fraction = nullif(h.millionths, -1) / 1000000.0, what = h.what "
+           "    FROM held h "
+           "    WHERE j.id = h.id AND j.id = ANY (ARRAY(SELECT x.id FROM held x)) "
+           "    RETURNING j.id, j.is_watched) "
+           "SELECT c.id, " JOB_TELL " FROM changed c",
+};
+
+static int64_t millionths(double fraction)
+{
+    if (isnan(fraction))
+        return -1;
+    return llround(fmin(fmax(fraction, 0), 1) * 1000000);
+}
+
+void job_progress_send(struct db *db, int64_t runner, const struct job_progress *progress,
+                       int count, db_done *done, void *context)
+{
+    struct arena *a = arena_new();
+    size_t numbers = (size_t)count * sizeof(int64_t);
+    int64_t *id = arena_alloc(a, numbers), *lease = arena_alloc(a, numbers);
+    int64_t *fraction = arena_alloc(a, numbers);
+    const char **what = arena_alloc(a, (size_t)count * sizeof(*what));
+
+    for (int i = 0; i < count; i++) {
+        id[i] = progress[i].id;
+        lease[i] = progress[i].lease;
+        fraction[i] = millionths(progress[i].fraction);
+        what[i] = progress[i].what;
+    }
+    struct db_value values[] = {
+        db_int(a, runner),           db_ints(a, id, count),    db_ints(a, lease, count),
+        db_ints(a, fraction, count), db_texts(a, what, count),
+    };
+    db_send(db, &progress_statement, values, 5, done, context);
+    arena_free(a);
+}

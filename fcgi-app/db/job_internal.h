@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * job_internal.h - what the statements on job and job_done share
+ *
+ * How they are written, so that a plan made while the tables were empty serves a million rows:
+ * - rows of a batch come as arrays, unnested; a job is probed by its id in a LATERAL with FOR
+ * UPDATE, which the planner cannot turn round;
+ * - what is changed is found by `id = ANY (ARRAY(…))`, never by a join, and never by ctid: a row
+ * that somebody else has just changed has moved;
+ * - rows are locked in the order of their ids.
+ */
+#ifndef DB_JOB_INTERNAL_H
+#define DB_JOB_INTERNAL_H
+
+#include "db/job.h"
+
+/* Columns of gangsaw.any_job (as `a`) that job_rows_read() reads. */
+#define JOB_COLUMNS(params, result)                                                              \
+    "a.id, a.lease, a.state, a.task, a.lane, a.tenant, " params ", a.unique_key, a.request_id, " \
+    "to_json(a.tags), a.priority, a.attempt, a.crashes, a.max_attempts, a.timeout_seconds, "     \
+    "a.fraction, a.what, (extract(epoch FROM a.created_at) * 1000000)::bigint, "                 \
+    "(extract(epoch FROM a.ready_at) * 1000000)::bigint, "                                       \
+    "(extract(epoch FROM a.started_at) * 1000000)::bigint, "                                     \
+    "(extract(epoch FROM a.finished_at) * 1000000)::bigint, a.run_ms, a.cpu_ms, a.attempts, "    \
+    "a.error, " result ", a.outputs"
+#define JOB_COLUMNS_SHORT JOB_COLUMNS("NULL", "NULL")
+#define JOB_COLUMNS_PARAMS JOB_COLUMNS("a.params", "NULL")
+#define JOB_COLUMNS_ALL JOB_COLUMNS("a.params", "a.result")
+
+#define JOB_DONE_COLUMNS                                                                         \
+    "id, lease, created_at, ready_at, started_at, finished_at, state, timeout_seconds, run_ms, " \
+    "cpu_ms, attempt, crashes, max_attempts, priority, lane, task, tenant, params, unique_key, " \
+    "tags, blobs, request_id, attempts, error, result, outputs"
+
+/*
+ * The end of jobs, in CTEs that follow `ended`: rows that have the columns above, `is_watched`, and
+ * `output_blobs` (bigint[]). Blobs of inputs and outputs live as long as the job can be seen. $2 is
+ * retention_days.
+ */
+#define JOB_STORE_ENDED                                                                   \
+    "removed AS ("                                                                        \
+    "    DELETE FROM gangsaw.job j WHERE j.id = ANY (ARRAY(SELECT e.id FROM ended e))), " \
+    "stored AS ("                                                                         \
+    "    INSERT INTO gangsaw.job_done (" JOB_DONE_COLUMNS ") "                            \
+    "    SELECT " JOB_DONE_COLUMNS " FROM ended), "                                       \
+    "unlinked AS ("                                                                       \
+    "    DELETE FROM gangsaw.job_blob l "                                                 \
+    "    WHERE l.job = ANY (ARRAY(SELECT e.id FROM ended e WHERE e.blobs IS NOT NULL)) "  \
+    "    RETURNING l.blob), "                                                             \
+    "kept AS ("                                                                           \
+    "    UPDATE gangsaw.blob b "                                                          \
+    "    SET expires_at = gangsaw.kept_until(now(), $2::double precision) "               \
+    "    WHERE b.id = ANY (ARRAY("                                                        \
+    "            SELECT u.blob FROM unlinked u "                                          \
+    "            UNION ALL SELECT unnest(e.output_blobs) FROM ended e)) "                 \
+    "      AND b.expires_at < gangsaw.kept_until(now(), $2::double precision)) "
+
+/*
+ * An expression that is evaluated once, when a first row is returned: tells those who watch one of
+ * the jobs of the CTE `changed` (id, is_watched).
+ */
+#define JOB_TELL                                                                        \
+    "(SELECT gangsaw.tell_watchers(array_agg(c.id)) FROM changed c WHERE c.is_watched " \
+    "HAVING count(*) > 0)"
+
+/* Microseconds of milliseconds; -1 for NaN and for what is out of range. */
+int64_t job_us(double ms);
+
+#endif

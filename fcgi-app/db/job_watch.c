@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * job_watch.c - jobs that a hub waits for; see job.h
+ */
+#include "db/job_internal.h"
+
+/* A mark that a crash of the server takes back is set again when the hub has reconnected. */
+static const struct db_statement watch_statement = {
+    .name = "job_watch",
+    .sql = "SELECT " JOB_COLUMNS_SHORT ", set_config('synchronous_commit', 'off', true) "
+           "FROM gangsaw.watch($1::bigint[]) a",
+};
+
+void job_watch_send(struct db *db, const int64_t *ids, int count, db_done *done, void *context)
+{
+    struct arena *a = arena_new();
+    db_send(db, &watch_statement, (struct db_value[]){db_ints(a, ids, count)}, 1, done, context);
+    arena_free(a);
+}

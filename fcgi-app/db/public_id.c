@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * public_id.c - ids that nobody can guess or count; see db.h
+ *
+ * gangsaw.public_id() in SQL computes the same.
+ */
+#include "db/db.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/sha.h>
+
+#define TAG_DIGITS 10
+#define KEY_DIGITS_MAX 18
+
+static const char *const kinds[] = {
+    [DB_ID_JOB] = "job",
+    [DB_ID_BLOB] = "blob",
+    [DB_ID_CURSOR] = "cursor",
+};
+
+static void compute_tag(const struct db_secret *s, enum db_id_kind kind, int64_t key,
+                        char ret_tag[TAG_DIGITS])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char text[sizeof(s->bytes) + 16 + sizeof(key)], hash[SHA256_DIGEST_LENGTH];
+    size_t size = strlen(kinds[kind]) + 1; /* with its NUL */
+
+    memcpy(text, s->bytes, sizeof(s->bytes));
+    memcpy(text + sizeof(s->bytes), kinds[kind], size);
+    size += sizeof(s->bytes);
+    for (int shift = 56; shift >= 0; shift -= 8)
+        text[size++] = (unsigned char)((uint64_t)key >> shift);
+    (void)SHA256(text, size, hash);
+    for (int i = 0; i < TAG_DIGITS; i++)
+        ret_tag[i] = digits[i % 2 == 0 ? hash[i / 2] >> 4 : hash[i / 2] & 15];
+}
+
+void db_id_format(const struct db_secret *s, enum db_id_kind kind, int64_t key,
+                  char ret_id[DB_ID_SIZE])
+{
+    compute_tag(s, kind, key, ret_id);
+    (void)snprintf(ret_id + TAG_DIGITS, DB_ID_SIZE - TAG_DIGITS, "%" PRId64, key);
+}
+
+static bool parse_key(const char *text, int64_t *ret_key)
+{
+    int64_t key = 0;
+    int count = 0;
+    for (; text[count] >= '0' && text[count] <= '9' && count < KEY_DIGITS_MAX; count++)
+        key = key * 10 + (text[count] - '0');
+    *ret_key = key;
+    return count > 0 && text[0] != '0' && text[count] == '\0';
+}
+
+bool db_id_parse(const struct db_secret *s, enum db_id_kind kind, const char *id, int64_t *ret_key)
+{
+    char tag[TAG_DIGITS];
+    unsigned difference = 0;
+    int64_t key;
+
+    if (strnlen(id, TAG_DIGITS) < TAG_DIGITS || !parse_key(id + TAG_DIGITS, &key))
+        return false;
+    compute_tag(s, kind, key, tag);
+    for (int i = 0; i < TAG_DIGITS; i++)
+        difference |= (unsigned)(tag[i] ^ id[i]);
+    if (difference != 0)
+        return false;
+    *ret_key = key;
+    return true;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * verdict.h - runs that do not end by themselves: what they are judged by, and in which words
+ *
+ * The same in a pool and under a runner. Each fills *reterr and returns -1.
+ */
+#ifndef EXEC_VERDICT_H
+#define EXEC_VERDICT_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+/* ERR_EXECUTOR_CRASHED: the executor ended with a wait status in the middle of the run. */
+int verdict_crashed(int status, struct error *reterr);
+
+/* ERR_EXECUTOR_CRASHED: the run was over memory_mb. */
+int verdict_over_memory(size_t limit_bytes, struct error *reterr);
+
+/* ERR_TIMED_OUT: the run was over `limit`, "seconds" or what else has set its deadline. */
+int verdict_timed_out(const char *limit, double seconds, struct error *reterr);
+
+/*
+ * Bytes of memory that process `pid` holds at the moment; 0 when unknown. *statm_fd is -1 at
+ * first and kept open for the next time; the caller closes it.
+ */
+size_t verdict_resident_bytes(pid_t pid, int *statm_fd);
+
+#endif

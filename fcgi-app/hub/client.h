@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * client.h - the clients that the hub holds
+ *
+ * One connection each, from nginx, that makes one request. A client that is not being read waits
+ * for its job, follows its events, or has the rest of its events sent; each has one timer, for
+ * whatever is due next. Nothing here waits; a client that has left frees its place at once.
+ */
+#ifndef HUB_CLIENT_H
+#define HUB_CLIENT_H
+
+#include "base/arena.h"
+#include "base/strbuf.h"
+#include "hub/timers.h"
+#include "hub/watch.h"
+
+#define CLIENT_READERS_MAX 1024 /* whose request is being read; more stay in the backlog */
+
+enum client_state {
+    CLIENT_READING,   /* its request */
+    CLIENT_HELD,      /* until the secret is known that its job's id is checked with */
+    CLIENT_WAITING,   /* for the end of its job */
+    CLIENT_STREAMING, /* its job's events */
+    CLIENT_ENDING,    /* the rest of its stream is being sent */
+    CLIENT_STATE_COUNT
+};
+
+/* Over the hub's life. */
+struct client_counts {
+    uint64_t ended;     /* waits that their job's end was the end of */
+    uint64_t timed_out; /* waits whose time was over */
+    uint64_t streams;   /* event streams begun */
+    uint64_t left;      /* clients that hung up */
+    uint64_t slow;      /* streams given up since their client does not read */
+    uint64_t refused;   /* over the limit */
+    uint64_t invalid;   /* requests that were none */
+};
+
+struct clients {
+    int epoll_fd;
+    int limit;           /* of those that are not being read */
+    struct watch *watch; /* lives as long */
+    struct timers timers;
+    struct client_list everyone, held;
+    int total;
+    int by_state[CLIENT_STATE_COUNT];
+    struct client_counts counts;
+    bool is_finishing;
+    /* For the moment: what was just read, what is about to be sent. */
+    struct arena *scratch;
+    char *bytes;
+    struct strbuf answer, event;
+};
+
+/* `watch` is set before the first client comes. */
+int clients_open(struct clients *cs, int epoll_fd, int limit, struct error *reterr);
+void clients_close(struct clients *cs); /* drops whoever is left */
+
+/* May another be accepted? */
+bool clients_have_room(const struct clients *cs);
+
+/* Take over a connection, non-blocking, whose events come with the client as data. */
+void client_accept(struct clients *cs, int fd);
+
+/* Its events of epoll. */
+void client_ready(struct clients *cs, struct client *c, uint32_t events);
+
+/* Do what is due; clients_due() is when to call again (INT64_MAX: no time). */
+void clients_tick(struct clients *cs);
+int64_t clients_due(const struct clients *cs);
+
+/* For the watch's events of the same names. */
+void clients_secret_known(struct clients *cs);
+void clients_found(struct clients *cs, struct watched *job, const struct job_row *row,
+                   struct arena *scratch);
+
+/* The hub ends: answer all as if their time was over; also those who are being read, once they are.
+ */
+void clients_finish(struct clients *cs);
+
+#endif

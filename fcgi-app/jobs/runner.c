@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * runner.c - the main loop: start, wait, step, drain
+ */
+#include "jobs/runner.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/user.h"
+
+#define EXIT_CONFIG 78
+#define FILES_WANTED 65536
+#define GIVE_UP_US 10000000 /* for the last reports, once nothing computes any more */
+#define UNBEGUN_US 300000   /* the crew needs a moment to know what has begun */
+#define LOOP_US 1000000     /* the longest wait */
+
+double runner_jitter(struct runner *r)
+{
+    r->random ^= r->random << 13; /* xorshift64 */
+    r->random ^= r->random >> 7;
+    r->random ^= r->random << 17;
+    return (double)(r->random >> 11) / (double)(1ULL << 52) - 1;
+}
+
+bool runner_is_confirmed(const struct runner *r, int64_t now_us)
+{
+    return r->id > 0 &&
+           now_us - r->keeper.confirmed_us < (int64_t)(r->config->jobs_lease_seconds * 1e6);
+}
+
+/* ---- start */
+
+static bool has_module(const struct runner *r, const struct task_desc *task)
+{
+    char path[512];
+    int size =
+        snprintf(path, sizeof(path), "%s/%s.so", r->config->server_modules_dir, task->module);
+    return size > 0 && (size_t)size < sizeof(path) && access(path, R_OK) == 0;
+}
+
+static const char *add_lane(struct runner *r, const struct task_desc *task)
+{
+    struct claim_class *c = &r->classes[task->class];
+    const char *lane = arena_printf(r->arena, "%s/%s", task_class_name(task->class), task->module);
+    for (int i = 0; i < r->lane_count; i++) {
+        if (strcmp(r->lanes[i], lane) == 0)
+            return r->lanes[i];
+    }
+    r->lanes[r->lane_count++] = lane;
+    c->lanes[c->lane_count++] = lane;
+    return lane;
+}
+
+/* Lanes of what can be computed here, and nothing else: a descriptor alone is not enough. */
+static void find_tasks(struct runner *r)
+{
+    const int slots[TASK_CLASS_COUNT] = {r->config->jobs_slots, r->config->jobs_net_slots};
+    const struct task_desc *task;
+    size_t count = 0;
+    while (catalog_at(r->catalog, (int)count))
+        count++;
+    r->tasks = arena_alloc(r->arena, count * sizeof(*r->tasks));
+    r->lanes = arena_alloc(r->arena, count * sizeof(*r->lanes));
+    for (int c = 0; c < TASK_CLASS_COUNT; c++)
+        r->classes[c].lanes = arena_alloc(r->arena, count * sizeof(*r->lanes));
+    for (int i = 0; (task = catalog_at(r->catalog, i)); i++) {
+        if (slots[task->class] == 0)
+            continue;
+        if (!has_module(r, task)) {
+            log_write(LOG_WARNING, "a task without its module is left to other runners",
+                      LOG_STR("task", task->name), LOG_STR("module", task->module));
+            continue;
+        }
+        r->classes[task->class].slots = slots[task->class];
+        r->tasks[r->task_count++] =
+            (struct runner_task){.name = task->name, .lane = add_lane(r, task)};
+    }
+}
+
+/* Where api tells of a job that it has just stored. */
+static int open_wake_socket(struct runner *r, struct error *reterr)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/runner.wake",
+                        r->config->server_run_dir);
+    if (size < 0 || (size_t)size >= sizeof(address.sun_path))
+        return error_set(reterr, ERR_INTERNAL, "server.run_dir is too long for a socket's name.");
+    (void)unlink(address.sun_path);
+    r->wake_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t mask = umask(0117);
+    bool is_open =
+        r->wake_fd >= 0 && bind(r->wake_fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    int saved = errno;
+    (void)umask(mask);
+    if (!is_open)
+        return error_set(reterr, ERR_INTERNAL, "Cannot listen on %s: %s.", address.sun_path,
+                         strerror(saved));
+    memcpy(r->wake_path, address.sun_path, sizeof(r->wake_path));
+    return user_give_file(r->config->server_user, r->wake_path, reterr);
+}
+
+static int open_signals(struct runner *r, struct error *reterr)
+{
+    static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
+    sigset_t set;
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
+        (void)sigaddset(&set, handled[i]);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return error_errno(reterr, "runner: sigprocmask");
+    r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return r->signal_fd < 0 ? error_errno(reterr, "runner: signalfd") : 0;
+}
+
+static void raise_limits(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+/* ---- connections */
+
+static void on_queue_connected(void *context)
+{
+    struct runner *r = context;
+    r->is_queue_connected = true;
+    r->wants_recovery = true; /* the answer to a claim may have been lost with the old one */
+    claim_restart(r);
+}
+
+static void on_queue_lost(void *context, const struct error *error)
+{
+    struct runner *r = context;
+    (void)error; /* the keeper's connection tells */
+    r->is_queue_connected = false;
+}
+
+static void open_connections(struct runner *r)
+{
+    static const char *const no_channels[] = {NULL};
+    struct db_settings settings = {
+        .url = r->config->database_url,
+        .application = "gangsaw runner",
+        .options = DB_QUEUE_OPTIONS,
+        .budget_ms = (int)(r->config->jobs_lease_seconds * 1000), /* then it is of no use */
+    };
+    struct db_events queue = {.connected = on_queue_connected, .lost = on_queue_lost, .context = r};
+    struct db_events keeper = keeper_events(r), none = {0};
+    r->queue = db_open(&settings);
+    r->keeper_db = db_open(&settings);
+    r->blobs = db_open(&settings);
+    db_keep(r->queue, &queue, no_channels);
+    db_keep(r->keeper_db, &keeper, keeper_channels);
+    db_keep(r->blobs, &none, no_channels);
+}
+
+static int open_runner(struct runner *r, struct error *reterr)
+{
+    r->signal_fd = r->wake_fd = r->status_fd = -1;
+    r->arena = arena_new();
+    r->scratch = arena_new();
+    r->started_us = clock_us();
+    if (gethostname(r->host, sizeof(r->host) - 1) != 0)
+        (void)snprintf(r->host, sizeof(r->host), "unknown");
+    if (getrandom(&r->random, sizeof(r->random), 0) != (ssize_t)sizeof(r->random) || !r->random)
+        r->random = (uint64_t)r->started_us | 1;
+    raise_limits();
+    if (catalog_open(r->config, &r->catalog, reterr) != 0 || status_open(r, reterr) != 0 ||
+        open_wake_socket(r, reterr) != 0 || user_drop_root(r->config->server_user, reterr) != 0 ||
+        open_signals(r, reterr) != 0)
+        return -1;
+    find_tasks(r);
+    int slots[TASK_CLASS_COUNT];
+    for (int c = 0; c < TASK_CLASS_COUNT; c++)
+        slots[c] = r->classes[c].slots;
+    struct crew_events events = attempt_crew_events(r);
+    if (crew_open(r->config, slots, &events, &r->crew, reterr) != 0)
+        return -1;
+    open_connections(r);
+    return 0;
+}
+
+static void close_runner(struct runner *r)
+{
+    crew_close(r->crew);
+    r->crew = NULL;
+    for (int place = 0; place < ATTEMPT_PLACE_COUNT; place++) {
+        while (r->places[place].first)
+            attempt_free(r->places[place].first);
+    }
+    db_close(r->queue);
+    db_close(r->keeper_db);
+    db_close(r->blobs);
+    while (r->spare_count > 0)
+        arena_free(r->spare[--r->spare_count]);
+    if (r->wake_path[0])
+        (void)unlink(r->wake_path);
+    if (r->status_path[0])
+        (void)unlink(r->status_path);
+    const int fds[] = {r->signal_fd, r->wake_fd, r->status_fd};
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+    }
+    catalog_close(r->catalog);
+    arena_free(r->scratch);
+    arena_free(r->arena);
+}
+
+/* ---- drain */
+
+static void drain(struct runner *r)
+{
+    int64_t now_us = clock_us();
+    if (r->is_draining) { /* asked twice: at once */
+        r->drain_deadline_us = now_us;
+        return;
+    }
+    log_write(LOG_INFO, "draining", LOG_INT("jobs", attempts_count(r)));
+    r->is_draining = true;
+    r->drain_deadline_us = now_us + (int64_t)(r->config->jobs_drain_seconds * 1e6);
+    r->unbegun_deadline_us = now_us + UNBEGUN_US;
+    r->give_up_us = INT64_MAX;
+    if (r->id > 0 && r->keeper.is_connected)
+        runner_mark_send(r->keeper_db, r->id, false, true, NULL, NULL);
+    attempts_return(r);
+}
+
+static void on_left(void *context, const struct db_rows *rows, const struct error *error)
+{
+    struct runner *r = context;
+    (void)rows;
+    (void)error; /* the row expires by itself */
+    r->is_done = true;
+}
+
+static bool is_claiming(const struct runner *r)
+{
+    for (int c = 0; c < TASK_CLASS_COUNT; c++) {
+        if (r->classes[c].is_under_way)
+            return true;
+    }
+    return false;
+}
+
+static void leave(struct runner *r)
+{
+    r->is_leaving = true;
+    if (r->id > 0 && r->is_queue_connected)
+        runner_leave_send(r->queue, r->id, on_left, r);
+    else
+        r->is_done = true;
+}
+
+/* Stop what runs when its time is over, and end when everything was reported, or cannot be. */
+static void drain_step(struct runner *r, int64_t now_us)
+{
+    if (now_us >= r->drain_deadline_us && !r->is_stopped) {
+        r->is_stopped = true;
+        attempts_stop(r, true);
+    } else if (now_us >= r->unbegun_deadline_us && !r->is_unbegun_stopped) {
+        r->is_unbegun_stopped = true;
+        attempts_stop(r, false);
+    }
+    if (r->places[AT_CREW].count == 0 && r->give_up_us == INT64_MAX) {
+        bool may_save = r->is_queue_connected && now_us < r->drain_deadline_us;
+        r->give_up_us = (may_save ? r->drain_deadline_us : now_us) + GIVE_UP_US;
+    }
+    if (!r->is_leaving && !is_claiming(r) && attempts_count(r) == 0)
+        leave(r);
+    if (now_us >= r->give_up_us && !r->is_done) {
+        log_write(LOG_WARNING,
+                  "ending with jobs that could not be given back: their lease runs out",
+                  LOG_INT("jobs", attempts_count(r)));
+        r->is_done = true;
+    }
+}
+
+static int64_t drain_next_us(const struct runner *r)
+{
+    int64_t next_us = r->give_up_us;
+    if (!r->is_stopped && r->drain_deadline_us < next_us)
+        next_us = r->drain_deadline_us;
+    if (!r->is_unbegun_stopped && !r->is_stopped && r->unbegun_deadline_us < next_us)
+        next_us = r->unbegun_deadline_us;
+    return next_us;
+}
+
+/* ---- the loop */
+
+/* One statement at a time on the queue connection, the kinds in turn: each takes what has gathered
+ * while the others were under way. */
+static void queue_step(struct runner *r, int64_t now_us)
+{
+    static bool (*const kinds[])(struct runner *, int64_t) = {
+        claim_recover_send, report_send, claim_send, report_progress_send, claim_unmark_send};
+    const int count = (int)(sizeof(kinds) / sizeof(kinds[0]));
+    if (!r->is_queue_connected || r->is_leaving || db_pending(r->queue) > 0 ||
+        !runner_is_confirmed(r, now_us))
+        return;
+    for (int i = 0; i < count; i++) {
+        int kind = (r->next_kind + i) % count;
+        if (kinds[kind](r, now_us)) {
+            r->next_kind = kind + 1;
+            return;
+        }
+    }
+}
+
+static void take_signals(struct runner *r)
+{
+    struct signalfd_siginfo info;
+    while (read(r->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGCHLD)
+            crew_reap(r->crew);
+        else if (info.ssi_signo == SIGHUP)
+            log_write(LOG_INFO, "the configuration is read at the start alone: restart the runner");
+        else
+            drain(r);
+    }
+}
+
+static void take_wakes(struct runner *r)
+{
+    char byte;
+    while (recv(r->wake_fd, &byte, sizeof(byte), 0) >= 0)
+        ;
+    claim_wake(r);
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* All that can be done without waiting; returns when to be called again at the latest. */
+static int64_t step(struct runner *r)
+{
+    int64_t now_us = clock_us();
+    int64_t next_us = now_us + LOOP_US;
+    attempts_return_stalled(r, now_us);
+    if (attempts_feed(r))
+        next_us = now_us;
+    attempts_transfer(r);
+    next_us = earliest(next_us, keeper_step(r, now_us));
+    queue_step(r, now_us);
+    if (r->is_queue_connected && db_pending(r->queue) == 0 && runner_is_confirmed(r, now_us))
+        next_us = earliest(next_us, earliest(claim_next_us(r), report_next_us(r)));
+    if (r->is_draining) {
+        drain_step(r, now_us);
+        next_us = earliest(next_us, drain_next_us(r));
+    }
+    return next_us;
+}
+
+enum watched {
+    WATCH_QUEUE,
+    WATCH_KEEPER,
+    WATCH_BLOBS,
+    WATCH_CREW,
+    WATCH_SIGNALS,
+    WATCH_WAKE,
+    WATCH_STATUS,
+    WATCH_COUNT
+};
+
+static void run(struct runner *r)
+{
+    struct db *const connections[] = {r->queue, r->keeper_db, r->blobs};
+    struct pollfd fds[WATCH_COUNT] = {
+        [WATCH_CREW] = {.fd = crew_fd(r->crew), .events = POLLIN},
+        [WATCH_SIGNALS] = {.fd = r->signal_fd, .events = POLLIN},
+        [WATCH_WAKE] = {.fd = r->wake_fd, .events = POLLIN},
+        [WATCH_STATUS] = {.fd = r->status_fd, .events = POLLIN},
+    };
+    int64_t crew_us = crew_step(r->crew);
+    while (!r->is_done) {
+        int64_t next_us = earliest(step(r), crew_us), db_us[3];
+        for (int i = 0; i < 3; i++) {
+            db_us[i] = db_poll(connections[i], &fds[i]);
+            next_us = earliest(next_us, db_us[i]);
+        }
+        if (r->is_done || (poll(fds, WATCH_COUNT, clock_poll_ms(next_us)) < 0 && errno != EINTR))
+            break;
+        int64_t now_us = clock_us();
+        if (fds[WATCH_SIGNALS].revents)
+            take_signals(r);
+        if (fds[WATCH_CREW].revents || fds[WATCH_SIGNALS].revents || now_us >= crew_us)
+            crew_us = crew_step(r->crew);
+        for (int i = 0; i < 3; i++) {
+            if ((fds[i].fd >= 0 && fds[i].revents) || now_us >= db_us[i])
+                db_step(connections[i]);
+        }
+        if (fds[WATCH_WAKE].revents)
+            take_wakes(r);
+        if (fds[WATCH_STATUS].revents)
+            status_answer(r);
+    }
+}
+
+int runner_main(const struct config *cfg)
+{
+    struct error error = {0};
+    if (!cfg->database_url[0]) {
+        log_write(LOG_ERROR, "runner cannot start", LOG_STR("detail", "database.url is empty."));
+        return EXIT_CONFIG;
+    }
+    struct runner *r = calloc(1, sizeof(*r));
+    if (!r)
+        return 1;
+    r->config = cfg;
+    int status = open_runner(r, &error) == 0 ? 0 : 1;
+    if (status == 0)
+        run(r);
+    else
+        log_write(LOG_ERROR, "runner cannot start", LOG_ERR(error));
+    close_runner(r);
+    free(r);
+    if (status == 0)
+        log_write(LOG_INFO, "ended");
+    return status;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * status.c - the runner's answer on its status socket
+ *
+ * The socket is runner.status in server.run_dir. Whoever connects gets one JSON object and the end
+ * of the connection; docs/operations.md describes it.
+ */
+#include "jobs/runner.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/user.h"
+
+#define STATUS_SIZE_MAX (4 * 1024 * 1024)
+
+static int socket_path(const struct config *cfg, char *path, size_t size, struct error *reterr)
+{
+    int length = snprintf(path, size, "%s/runner.status", cfg->server_run_dir);
+    if (length < 0 || (size_t)length >= size)
+        return error_set(reterr, ERR_INTERNAL, "server.run_dir is too long for a socket's name.");
+    return 0;
+}
+
+int status_open(struct runner *r, struct error *reterr)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (socket_path(r->config, address.sun_path, sizeof(address.sun_path), reterr) != 0)
+        return -1;
+    (void)unlink(address.sun_path); /* of a runner that was killed */
+    r->status_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t mask = umask(0117); /* owner and group may ask */
+    bool is_open = r->status_fd >= 0 &&
+                   bind(r->status_fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+                   listen(r->status_fd, 16) == 0;
+    int saved = errno;
+    (void)umask(mask);
+    if (!is_open)
+        return error_set(reterr, ERR_INTERNAL, "Cannot listen on %s: %s.", address.sun_path,
+                         strerror(saved));
+    memcpy(r->status_path, address.sun_path, sizeof(r->status_path));
+    return user_give_file(r->config->server_user, r->status_path, reterr);
+}
+
+/* ---- what it says */
+
+static void add_text(struct strbuf *out, const char *name, const char *value)
+{
+    strbuf_addf(out, ",\"%s\":", name);
+    strbuf_add_json(out, value, strlen(value));
+}
+
+static const char *state_name(const struct runner *r)
+{
+    if (r->is_draining)
+        return "draining";
+    if (!r->keeper.is_connected || !r->is_queue_connected)
+        return "disconnected";
+    if (r->id == 0)
+        return "registering";
+    return attempts_count(r) > 0 ? "running" : "idle";
+}
+
+static double seconds_since(int64_t then_us)
+{
+    return (double)(clock_us() - then_us) / 1e6;
+}
+
+static void add_lanes(struct strbuf *out, const struct runner *r)
+{
+    strbuf_addstr(out, ",\"lanes\":[");
+    for (int i = 0; i < r->lane_count; i++) {
+        if (i > 0)
+            strbuf_addch(out, ',');
+        strbuf_add_json(out, r->lanes[i], strlen(r->lanes[i]));
+    }
+    strbuf_addch(out, ']');
+}
+
+static void add_classes(struct strbuf *out, const struct runner *r)
+{
+    const char *comma = "";
+    strbuf_addstr(out, ",\"classes\":{");
+    for (int i = 0; i < TASK_CLASS_COUNT; i++) {
+        const struct claim_class *c = &r->classes[i];
+        if (c->slots == 0)
+            continue;
+        struct crew_load load = crew_load(r->crew, (enum task_class)i);
+        strbuf_addf(out,
+                    "%s\"%s\":{\"slots\":%d,\"ready\":%d,\"busy\":%d,\"buffered\":%d,"
+                    "\"mean_ms\":%.3f}",
+                    comma, task_class_name((enum task_class)i), c->slots, load.ready, load.busy,
+                    c->held - load.busy > 0 ? c->held - load.busy : 0, c->mean_us / 1000);
+        comma = ",";
+    }
+    strbuf_addch(out, '}');
+}
+
+static void add_executors(struct strbuf *out, const struct runner *r)
+{
+    strbuf_addstr(out, ",\"executors\":[");
+    for (int i = 0; i < crew_count(r->crew); i++) {
+        struct crew_member m = crew_member(r->crew, i);
+        strbuf_addf(out, "%s{\"pid\":%d,\"class\":\"%s\",\"state\":\"%s\"", i > 0 ? "," : "",
+                    (int)m.pid, task_class_name(m.class), m.state);
+        strbuf_addf(out, ",\"age_s\":%.3f,\"state_s\":%.3f,\"ahead\":%d", m.age_s, m.state_s,
+                    m.ahead);
+        if (m.task)
+            add_text(out, "task", m.task);
+        if (m.label)
+            add_text(out, "job", m.label);
+        strbuf_addch(out, '}');
+    }
+    strbuf_addch(out, ']');
+}
+
+static void add_counts(struct strbuf *out, const struct runner *r)
+{
+    const struct runner_counts *c = &r->counts;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"claimed", c->claimed}, {"succeeded", c->succeeded}, {"failed", c->failed},
+        {"retried", c->retried}, {"crashed", c->crashed},     {"returned", c->returned},
+        {"stale", c->stale},     {"canceled", c->canceled},   {"fenced", c->fenced},
+    };
+    strbuf_addstr(out, ",\"counts\":{");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        strbuf_addf(out, "%s\"%s\":%llu", i > 0 ? "," : "", rows[i].name,
+                    (unsigned long long)rows[i].value);
+    strbuf_addch(out, '}');
+}
+
+static void add_jobs(struct strbuf *out, const struct runner *r)
+{
+    const struct attempt_list *p = r->places;
+    strbuf_addf(out,
+                ",\"jobs\":{\"held\":%d,\"loading\":%d,\"computing\":%d,\"saving\":%d,"
+                "\"reporting\":%d}",
+                attempts_count(r), p[AT_LOAD_QUEUE].count + p[AT_LOADING].count, p[AT_CREW].count,
+                p[AT_SAVE_QUEUE].count + p[AT_SAVING].count,
+                p[AT_ENDED].count + p[AT_REPORTING].count);
+}
+
+static void print(const struct runner *r, struct strbuf *out)
+{
+    const struct keeper *k = &r->keeper;
+    strbuf_addf(out, "{\"version\":%d,\"pid\":%d,\"build\":\"%s\",\"uptime_s\":%.3f",
+                RUNNER_STATUS_VERSION, (int)getpid(), GANGSAW_VERSION,
+                seconds_since(r->started_us));
+    strbuf_addf(out, ",\"id\":%lld,\"state\":\"%s\",\"idle_marked\":%s", (long long)r->id,
+                state_name(r), r->is_marked_idle ? "true" : "false");
+    strbuf_addf(out, ",\"database\":{\"connected\":%s,\"listening\":%s,\"heartbeat_age_s\":",
+                k->is_connected && r->is_queue_connected ? "true" : "false",
+                k->is_listening ? "true" : "false");
+    if (r->id > 0)
+        strbuf_addf(out, "%.3f}", seconds_since(k->confirmed_us));
+    else
+        strbuf_addstr(out, "null}");
+    add_lanes(out, r);
+    add_classes(out, r);
+    add_jobs(out, r);
+    add_counts(out, r);
+    add_executors(out, r);
+    strbuf_addstr(out, "}\n");
+}
+
+/* In one go, without waiting: who does not take it has to ask again. */
+void status_answer(const struct runner *r)
+{
+    int fd = accept4(r->status_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int size = STATUS_SIZE_MAX;
+    if (fd < 0)
+        return;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    struct strbuf out = STRBUF_INIT;
+    print(r, &out);
+    (void)send(fd, out.text, out.size, MSG_NOSIGNAL);
+    strbuf_release(&out);
+    (void)close(fd);
+}
+
+/* ---- asking */
+
+static int connect_status(const struct config *cfg, int *ret_fd, struct error *reterr)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (socket_path(cfg, address.sun_path, sizeof(address.sun_path), reterr) != 0)
+        return -1;
+    /* Non-blocking: behind one that hangs, connect() would wait for a place in its backlog. */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_errno(reterr, "status: socket");
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        (void)error_set(reterr, ERR_UNAVAILABLE, "The runner %s (%s: %s).",
+                        errno == EACCES   ? "cannot be asked"
+                        : errno == EAGAIN ? "does not answer"
+                                          : "does not run",
+                        address.sun_path, strerror(errno));
+        (void)close(fd);
+        return -1;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int runner_status_fetch(const struct config *cfg, int timeout_ms, struct strbuf *ret_json,
+                        struct error *reterr)
+{
+    int fd = -1;
+    if (connect_status(cfg, &fd, reterr) != 0)
+        return -1;
+    int64_t deadline_us = clock_us() + (int64_t)timeout_ms * 1000;
+    char bytes[16384];
+    ssize_t size = -1;
+    do {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, clock_poll_ms(deadline_us)) <= 0)
+            break;
+        size = read(fd, bytes, sizeof(bytes));
+        if (size > 0)
+            strbuf_add(ret_json, bytes, (size_t)size);
+    } while (size > 0);
+    (void)close(fd);
+    if (size != 0 || ret_json->size == 0)
+        return error_set(reterr, ERR_UNAVAILABLE, "The runner did not answer.");
+    return 0;
+}

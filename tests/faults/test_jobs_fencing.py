@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who may finish a job: only the runner whose attempt it is, however late another comes back."""
+
+import os
+import signal
+import time
+
+import pytest
+from jobs import SUM, assert_each_ended_once, enqueue, executors, job, kill, wait_for, wait_for_all, whole
+from stack import alive, wait_until
+
+LEASE = 2
+
+
+@pytest.fixture
+def two(start_faults):
+    """Two stacks, so two runners, on one database."""
+    first = start_faults(jobs_lease_seconds=LEASE, jobs_slots=1)
+    second = start_faults(jobs_lease_seconds=LEASE, jobs_slots=1, database_url=first.database_url)
+    return first, second
+
+
+def runners(stack):
+    return int(stack.sql("SELECT count(*) FROM gangsaw.runner WHERE NOT is_fenced")[0][0])
+
+
+def test_two_runners_share_the_work(two):
+    first, second = two
+    assert runners(first) == 2
+    ids = enqueue(first, "faults.sleep", {"seconds": 0.02}, 200)
+    wait_for_all(first)
+    assert_each_ended_once(first, ids)
+    for stack in two:
+        assert stack.status()["runner"]["counts"]["succeeded"] > 20
+
+
+def test_a_stopped_runner_is_fenced_and_its_late_results_are_refused(two):
+    first, second = two
+    id = enqueue(first, "faults.cooperative", {"seconds": 8, "busy": False})[0]
+    wait_for(first, id, "running")
+    owner = first if any_busy(first) else second
+    runner, crew = owner.pid("runner"), executors(owner)
+    os.kill(runner, signal.SIGSTOP)
+    try:
+        # The other one takes it, after the lease.
+        wait_until(lambda: job(first, id)["attempt"] == 2, 25, "a second attempt")
+    finally:
+        os.kill(runner, signal.SIGCONT)
+    wait_until(lambda: not any(alive(pid) for pid in crew), 20, "its executors are killed")
+    done = wait_for(first, id, seconds=40)
+    assert (done["state"], done["attempt"]) == ("succeeded", 2)
+    assert_each_ended_once(first, [id])
+    wait_until(lambda: runners(first) == 2, 20, "it registers anew")
+    assert owner.pid("runner") == runner and alive(runner)
+    assert owner.status()["runner"]["counts"]["fenced"] == 1
+
+
+def any_busy(stack):
+    return any(each["state"] == "busy" for each in stack.status()["runner"]["executors"])
+
+
+def test_a_finished_run_of_a_fenced_runner_is_not_recorded(two):
+    """Stopped while its executor computes to the end: the completion comes late and is stale."""
+    first, second = two
+    id = enqueue(first, "faults.sleep", {"seconds": 1})[0]
+    wait_for(first, id, "running")
+    owner, other = (first, second) if any_busy(first) else (second, first)
+    os.kill(owner.pid("runner"), signal.SIGSTOP)
+    try:
+        wait_until(lambda: job(first, id)["attempt"] == 2, 25, "a second attempt")
+    finally:
+        os.kill(owner.pid("runner"), signal.SIGCONT)
+    done = wait_for(first, id)
+    assert (done["state"], done["attempt"]) == ("succeeded", 2)
+    assert_each_ended_once(first, [id])
+    assert other.status()["runner"]["counts"]["succeeded"] == 1
+    assert owner.status()["runner"]["counts"]["succeeded"] == 0
+
+
+def test_a_dead_runners_jobs_return_and_count_an_attempt(two):
+    first, second = two
+    ids = enqueue(first, "faults.cooperative", {"seconds": 4, "busy": False}, 2)
+    for id in ids:
+        wait_for(first, id, "running")
+    begin = time.monotonic()
+    kill(whole(second, "runner"))
+    wait_until(lambda: max(job(first, id)["attempt"] for id in ids) == 2, 20, "the rescue")
+    assert time.monotonic() - begin >= LEASE / 2  # not before its lease could end
+    wait_for_all(first)
+    assert_each_ended_once(first, ids)
+    attempts = sorted(len(job(first, id)["attempts"]) for id in ids)
+    assert attempts == [1, 2]
+
+
+def test_a_claim_lost_in_a_server_crash_cannot_be_finished_twice(start_faults):
+    """Claims are committed asynchronously: a crash right after one makes the server forget it."""
+    stack = start_faults(jobs_lease_seconds=LEASE, jobs_slots=1)
+    stack.sql("ALTER SYSTEM SET wal_writer_delay = '10s'")
+    stack.sql("SELECT pg_reload_conf()")
+    stack.sql("CHECKPOINT")
+    id = enqueue(stack, "faults.sleep", {"seconds": 3})[0]
+    wait_for(stack, id, "running")
+    kill(whole(stack, "postgres"))
+    stack.start()
+    done = wait_for(stack, id, seconds=60)
+    assert done["state"] == "succeeded"
+    assert_each_ended_once(stack, [id])
+
+
+def test_the_lease_that_comes_again_after_a_crash_is_not_the_first_runners(two):
+    """The claim is undone as a crash would, another runner gets the same lease number."""
+    first, second = two
+    id = enqueue(first, "faults.cooperative", {"seconds": 6, "busy": False})[0]
+    wait_for(first, id, "running")
+    owner, other = (first, second) if any_busy(first) else (second, first)
+    os.kill(owner.pid("runner"), signal.SIGSTOP)
+    try:
+        # What the server forgets when it crashes with the claim's commit not yet on disk.
+        first.sql("UPDATE gangsaw.job SET state = 'queued', runner = NULL, lease = lease - 1, "
+                  "attempt = attempt - 1, started_at = NULL")  # fmt: skip
+        wait_until(lambda: any_busy(other), 20, "the other runner claims it")
+        assert first.sql("SELECT lease FROM gangsaw.job") == [["1"]]
+    finally:
+        os.kill(owner.pid("runner"), signal.SIGCONT)
+    done = wait_for(first, id, seconds=40)
+    assert done["state"] == "succeeded"
+    assert_each_ended_once(first, [id])
+    assert owner.status()["runner"]["counts"]["succeeded"] == 0
+    assert other.status()["runner"]["counts"]["succeeded"] == 1

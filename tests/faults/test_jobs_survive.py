@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whatever is killed in the middle of 2,000 jobs: each acknowledged one ends, none has two results."""
+
+import threading
+
+import pytest
+from jobs import SUM, assert_each_ended_once, enqueue, executors, finished, kill, wait_for_all, whole
+from stack import SANITIZED, wait_until
+
+JOBS = 2_000
+TERMS = 200_000 if SANITIZED else 1_500_000  # some milliseconds each
+LEASE = {"jobs_lease_seconds": 3, "jobs_slots": 2}
+
+
+@pytest.fixture
+def busy(start_faults):
+    """A server in the middle of its jobs, and their ids."""
+    stack = start_faults(**LEASE)
+    ids = enqueue(stack, SUM, {"n": TERMS}, JOBS)
+    wait_until(lambda: finished(stack) > 20, 30, "jobs under way")
+    return stack, ids
+
+
+def test_killed_executors_cost_no_job(busy):
+    """Ten of them, one after the other; a job that lost two executors may be failed for that."""
+    stack, ids = busy
+    for _ in range(10):
+        victims = wait_until(lambda: executors(stack), 20)
+        kill(victims[:1])
+        before = finished(stack)
+        wait_until(lambda: finished(stack) > before or not _live(stack), 30, "jobs go on")
+    wait_for_all(stack)
+    assert_each_ended_once(stack, ids)
+
+
+def _live(stack):
+    return stack.sql("SELECT EXISTS (SELECT FROM gangsaw.job)")[0][0] == "t"
+
+
+def test_a_killed_runner_loses_no_job(busy):
+    stack, ids = busy
+    kill([stack.pid("runner")])
+    stack.start()
+    wait_for_all(stack)
+    assert_each_ended_once(stack, ids)
+
+
+def test_a_killed_database_loses_no_job(busy):
+    stack, ids = busy
+    kill(whole(stack, "postgres"))
+    stack.start()
+    wait_for_all(stack)
+    assert_each_ended_once(stack, ids)
+
+
+def test_everything_killed_at_once_loses_no_job(busy):
+    stack, ids = busy
+    kill(whole(stack, "runner", "postgres", "api", "compute", "hub", "nginx"))
+    stack.start()
+    wait_for_all(stack)
+    assert_each_ended_once(stack, ids)
+
+
+def test_what_was_acknowledged_before_the_database_was_killed_is_there(start_faults):
+    """Clients enqueue while the server under them dies: every 202 they got is kept."""
+    stack = start_faults(**LEASE)
+    acknowledged, stop = [], threading.Event()
+
+    def client():
+        while not stop.is_set():
+            try:
+                acknowledged.extend(enqueue(stack, SUM, {"n": 1}, 5))
+            except Exception:  # refused, or cut off: not acknowledged
+                stop.wait(0.01)
+
+    clients = [threading.Thread(target=client) for _ in range(3)]
+    for each in clients:
+        each.start()
+    try:
+        for _ in range(3):
+            before = len(acknowledged)
+            wait_until(lambda: len(acknowledged) >= before + 50, 60, "clients are served")
+            kill(whole(stack, "postgres"))
+            stack.start()
+    finally:
+        stop.set()
+        for each in clients:
+            each.join()
+    wait_for_all(stack)
+    listed = ",".join(f"('{id}')" for id in acknowledged)
+    missing = stack.sql(
+        f"SELECT count(*) FROM (VALUES {listed}) AS a (id) WHERE NOT EXISTS (SELECT FROM "
+        "gangsaw.job_done j WHERE gangsaw.public_id('job', j.id) = a.id)"
+    )
+    assert len(acknowledged) >= 150
+    assert missing[0][0] == "0"
+    twice = "SELECT count(*) FROM (SELECT id FROM gangsaw.job_done GROUP BY id HAVING count(*) > 1) d"
+    assert stack.sql(twice)[0][0] == "0"
+
+
+def test_a_restarted_database_is_found_again(start_faults):
+    """Every process heals by itself: none of them is restarted."""
+    stack = start_faults(**LEASE)
+    before = {name: stack.pid(name) for name in ("api", "compute", "runner", "hub")}
+    kill(whole(stack, "postgres"))
+    wait_until(lambda: stack.get("/readyz").status_code == 503, 20, "not ready without a database")
+    assert stack.get("/livez").status_code == 200
+    run = stack.post(f"/v1/tasks/{SUM}", json={"n": 3})
+    assert (run.status_code, run.json()["result"]["sum"]) == (200, "14")  # runs need no database
+    stack.start()
+    assert {name: stack.pid(name) for name in before} == before
+    ids = enqueue(stack, SUM, {"n": 1}, 10)
+    wait_for_all(stack)
+    assert_each_ended_once(stack, ids)
+
+
+def test_requests_are_answered_while_the_database_hangs(start_faults):
+    """Stopped, not dead: statements have a budget, and the breaker spares the workers the wait."""
+    import os
+    import signal
+
+    from stack import Later, problem_of
+
+    stack = start_faults(database_budget_seconds=1, **LEASE)
+    enqueue(stack, SUM, {"n": 1})
+    wait_for_all(stack)
+    victims = whole(stack, "postgres")
+    for pid in victims:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        asked = [Later(lambda: stack.get("/v1/jobs")) for _ in range(12)]
+        for each in asked:
+            problem_of(each.result(), "unavailable", 503)
+        assert stack.get("/livez").status_code == 200
+        assert stack.post(f"/v1/tasks/{SUM}", json={"n": 3}).status_code == 200
+    finally:
+        for pid in victims:
+            os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: stack.get("/v1/jobs").status_code == 200, 30, "the database is back")

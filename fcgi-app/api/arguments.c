@@ -20,9 +20,9 @@ static void refuse(struct arena *a, const char *const *names, const char *pointe
                    struct field_errors *errors)
 {
     if (names[0])
-        field_errors_add(errors, pointer, "is unknown; there are %s", list_names(a, names));
+        field_errors_add(errors, pointer, "is not known here; known: %s", list_names(a, names));
     else
-        field_errors_add(errors, pointer, "is unknown; this path takes no query");
+        field_errors_add(errors, pointer, "is not known here: this path takes no query");
 }
 
 int arguments_read(const struct http_request *req, const char *const *names,

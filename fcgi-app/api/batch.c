@@ -43,7 +43,7 @@ static int read_root(struct batch *b, const struct payload *text, cJSON **ret_jo
     for (const cJSON *m = cJSON_IsObject(root) ? root->child : NULL; m; m = m->next) {
         if (m != jobs)
             field_errors_add(b->errors, json_pointer_join(b->arena, "", m->string),
-                             "is unknown; there is jobs");
+                             "is not known here; known: jobs");
     }
     if (b->errors->count > 0)
         return error_set(reterr, ERR_INVALID_PARAMS, "%d parameters are not valid.",
@@ -83,8 +83,8 @@ static const struct task_desc *read_members(struct batch *b, const cJSON *item, 
     for (const cJSON *m = item->child; m; m = m->next) {
         if (m != name && m != *ret_params && !job_options_has(m->string))
             field_errors_add(b->errors, json_pointer_join(b->arena, pointer, m->string),
-                             "is unknown; a job has task, params, priority, run_at, "
-                             "delay_seconds, max_attempts, timeout_seconds, unique_key and tags");
+                             "is not known here; known: task, params, priority, run_at, "
+                             "delay_seconds, max_attempts, timeout_seconds, unique_key, tags");
     }
     return task;
 }

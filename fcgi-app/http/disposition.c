@@ -9,7 +9,6 @@
 
 #include <stdbool.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/strbuf.h"
 #include "base/utf8.h"
@@ -37,33 +36,6 @@ static char *plain_text(struct arena *a, const struct field_param *param)
     return text;
 }
 
-/* UTF-8''na%C3%AFve.jpg (RFC 8187); NULL when it is not that. */
-static char *extended_text(struct arena *a, const struct field_param *param)
-{
-    const char *end = param->value + param->value_size, *c = param->value;
-    if (param->is_quoted || param->value_size < 7 || strncasecmp(c, "UTF-8'", 6) != 0)
-        return NULL;
-    c = memchr(c + 6, '\'', param->value_size - 6);
-    if (!c)
-        return NULL;
-    char *text = arena_alloc(a, param->value_size + 1), *out = text;
-    for (c++; c < end; c++) {
-        int byte = (unsigned char)*c;
-        if (*c == '%') {
-            int high = end - c > 2 ? field_hex_value(c[1]) : -1,
-                low = high < 0 ? -1 : field_hex_value(c[2]);
-            if (low < 0)
-                return NULL;
-            byte = high << 4 | low;
-            c += 2;
-        }
-        if (is_control(byte))
-            return NULL;
-        *out++ = (char)byte;
-    }
-    return text;
-}
-
 /* Of "filename" and "filename*", in whatever order, the second is kept. */
 struct names {
     const char *plain, *extended;
@@ -78,7 +50,7 @@ static int take_param(struct arena *a, const struct field_param *param, struct n
     const char **name = is_extended ? &names->extended : &names->plain;
     if (*name)
         return error_set(reterr, ERR_INVALID_REQUEST, FIELD " has two file names.");
-    *name = is_extended ? extended_text(a, param) : plain_text(a, param);
+    *name = is_extended ? field_param_extended_value(a, param) : plain_text(a, param);
     if (!*name || !utf8_is_valid(*name, strlen(*name)))
         return error_set(reterr, ERR_INVALID_REQUEST,
                          FIELD " has a file name that is not UTF-8 or has a control character.");

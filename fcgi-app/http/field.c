@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/utf8.h"
+
 static bool is_token_char(char c)
 {
     static const char others[] = "!#$%&'*+-.^_`|~";
@@ -108,6 +110,32 @@ char *field_param_value(struct arena *a, const struct field_param *param)
         value[size++] = param->value[i];
     }
     return value;
+}
+
+char *field_param_extended_value(struct arena *a, const struct field_param *param)
+{
+    const char *end = param->value + param->value_size, *c = param->value;
+    if (param->is_quoted || param->value_size < 7 || strncasecmp(c, "UTF-8'", 6) != 0)
+        return NULL;
+    c = memchr(c + 6, '\'', param->value_size - 6);
+    if (!c)
+        return NULL;
+    char *text = arena_alloc(a, param->value_size + 1), *out = text;
+    for (c++; c < end; c++) {
+        int byte = (unsigned char)*c;
+        if (*c == '%') {
+            int high = end - c > 2 ? field_hex_value(c[1]) : -1,
+                low = high < 0 ? -1 : field_hex_value(c[2]);
+            if (low < 0)
+                return NULL;
+            byte = high << 4 | low;
+            c += 2;
+        }
+        if (byte < 0x20 || byte == 0x7f)
+            return NULL;
+        *out++ = (char)byte;
+    }
+    return utf8_is_valid(text, (size_t)(out - text)) ? text : NULL;
 }
 
 char *field_media_type(struct arena *a, const char *text, const char **ret_rest)

@@ -41,6 +41,10 @@ bool field_param_is(const struct field_param *param, const char *name);
 /* The value, without the backslashes of a quoted string; belongs to `a`. */
 char *field_param_value(struct arena *a, const struct field_param *param);
 
+/* The same of name*=UTF-8''na%C3%AFve (RFC 8187); NULL when it is not that, or has a control
+ * character. */
+char *field_param_extended_value(struct arena *a, const struct field_param *param);
+
 /*
  * The "type/subtype" at the start of `text`, in lower case; belongs to `a`. NULL when there is
  * none. *ret_rest is behind it.

@@ -127,34 +127,6 @@ static char *disposition_text(const struct parser *p, const struct field_param *
     return utf8_is_valid(text, size) ? text : NULL;
 }
 
-/* filename*=UTF-8''na%C3%AFve.jpg (RFC 5987); NULL when it is not that. */
-static char *extended_text(const struct parser *p, const struct field_param *param)
-{
-    const char *end = param->value + param->value_size, *c = param->value;
-    if (param->is_quoted || param->value_size < 7 || strncasecmp(c, "UTF-8'", 6) != 0)
-        return NULL;
-    c = memchr(c + 6, '\'', param->value_size - 6);
-    if (!c)
-        return NULL;
-    char *text = arena_alloc(p->arena, param->value_size + 1);
-    size_t size = 0;
-    for (c++; c < end; c++) {
-        int byte = (unsigned char)*c;
-        if (*c == '%') {
-            int high = end - c > 2 ? field_hex_value(c[1]) : -1,
-                low = high < 0 ? -1 : field_hex_value(c[2]);
-            if (low < 0)
-                return NULL;
-            byte = high << 4 | low;
-            c += 2;
-        }
-        if (byte < 0x20 || byte == 0x7f)
-            return NULL;
-        text[size++] = (char)byte;
-    }
-    return utf8_is_valid(text, size) ? text : NULL;
-}
-
 static int take_disposition_param(const struct parser *p, const struct field_param *param,
                                   struct multipart_part *part, bool *is_extended)
 {
@@ -165,7 +137,8 @@ static int take_disposition_param(const struct parser *p, const struct field_par
         if (!(part->name = disposition_text(p, param)))
             return refuse(p, "has a name that is not UTF-8 or has a control character");
     } else if (is_extended_name || field_param_is(param, "filename")) {
-        char *text = is_extended_name ? extended_text(p, param) : disposition_text(p, param);
+        char *text = is_extended_name ? field_param_extended_value(p->arena, param)
+                                      : disposition_text(p, param);
         if (!text)
             return refuse(p, "has a file name that is not UTF-8 or has a control character");
         if (part->file_name && *is_extended == is_extended_name)

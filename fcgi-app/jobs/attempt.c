@@ -484,8 +484,12 @@ void attempts_stop(struct runner *r, bool begun_too)
     struct attempt *next;
     for (struct attempt *t = r->places[AT_CREW].first; t; t = next) {
         next = t->next;
-        if ((begun_too || (!t->is_begun && !t->run.is_begun)) && !t->is_gone)
+        if (t->is_gone)
+            continue;
+        if (begun_too)
             stop_run(t, "The runner ends.");
+        else
+            (void)crew_withdraw(r->crew, &t->run);
     }
 }
 

@@ -27,6 +27,8 @@
 /* Runs stay behind one that takes longer only while no other executor is idle. */
 #define STEAL_US 5000
 
+_Static_assert(CREW_AHEAD_BYTES == PAYLOAD_INLINE_MAX, "what is larger lies in a memfd");
+
 /* ---- lists */
 
 void crew_list_append(struct crew_list *l, struct crew_run *run)

@@ -140,6 +140,7 @@ static void on_fenced(struct runner *r)
               LOG_INT("runner", r->id), LOG_INT("jobs", attempts_count(r)));
     r->counts.fenced++;
     r->id = 0;
+    r->keeper.has_secret = false; /* it may even be another database */
     r->keeper.registration.next_us = 0;
     attempts_drop_all(r);
 }

@@ -25,7 +25,6 @@
 #define EXIT_CONFIG 78
 #define FILES_WANTED 65536
 #define GIVE_UP_US 10000000 /* for the last reports, once nothing computes any more */
-#define UNBEGUN_US 300000   /* the crew needs a moment to know what has begun */
 #define LOOP_US 1000000     /* the longest wait */
 
 double runner_jitter(struct runner *r)
@@ -237,11 +236,11 @@ static void drain(struct runner *r)
     log_write(LOG_INFO, "draining", LOG_INT("jobs", attempts_count(r)));
     r->is_draining = true;
     r->drain_deadline_us = now_us + (int64_t)(r->config->jobs_drain_seconds * 1e6);
-    r->unbegun_deadline_us = now_us + UNBEGUN_US;
     r->give_up_us = INT64_MAX;
     if (r->id > 0 && r->keeper.is_connected)
         runner_mark_send(r->keeper_db, r->id, false, true, NULL, NULL);
     attempts_return(r);
+    attempts_stop(r, false);
 }
 
 static void on_left(void *context, const struct db_rows *rows, const struct error *error)
@@ -276,9 +275,6 @@ static void drain_step(struct runner *r, int64_t now_us)
     if (now_us >= r->drain_deadline_us && !r->is_stopped) {
         r->is_stopped = true;
         attempts_stop(r, true);
-    } else if (now_us >= r->unbegun_deadline_us && !r->is_unbegun_stopped) {
-        r->is_unbegun_stopped = true;
-        attempts_stop(r, false);
     }
     if (r->places[AT_CREW].count == 0 && r->give_up_us == INT64_MAX) {
         bool may_save = r->is_queue_connected && now_us < r->drain_deadline_us;
@@ -299,8 +295,6 @@ static int64_t drain_next_us(const struct runner *r)
     int64_t next_us = r->give_up_us;
     if (!r->is_stopped && r->drain_deadline_us < next_us)
         next_us = r->drain_deadline_us;
-    if (!r->is_unbegun_stopped && !r->is_stopped && r->unbegun_deadline_us < next_us)
-        next_us = r->unbegun_deadline_us;
     return next_us;
 }
 

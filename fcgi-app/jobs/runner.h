@@ -166,8 +166,7 @@ struct runner {
     int next_class;        /* to claim for */
     int next_kind;         /* of statement on the queue connection, in turn */
 
-    bool is_draining, is_unbegun_stopped, is_stopped, is_leaving, is_done;
-    int64_t unbegun_deadline_us;
+    bool is_draining, is_stopped, is_leaving, is_done;
     int64_t drain_deadline_us; /* running attempts are stopped then */
     int64_t give_up_us;        /* the process ends then, whatever is left */
 

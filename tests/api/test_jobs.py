@@ -172,6 +172,41 @@ def test_gangsaw_timeout_is_the_timeout_of_the_job(stack):
     problem_of(answer, "invalid-request", 400)
 
 
+LONG = "faults.sleep"
+
+
+@pytest.fixture(scope="module")
+def job_only_stack():
+    """Its task faults.sleep takes too long for a request."""
+    new = stack_module.Stack(faults=True)
+    path = new.var / "test-tasks" / f"{LONG}.json"
+    descriptor = {**json.loads(path.read_text()), "mode": "job"}
+    path.unlink()
+    path.write_text(json.dumps(descriptor))
+    with new as running:
+        yield running
+
+
+def test_a_task_of_mode_job_becomes_a_job_by_itself(job_only_stack):
+    answer = job_only_stack.post(f"/v1/tasks/{LONG}", json={"seconds": 0})
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['id']}"
+    assert "Preference-Applied" not in answer.headers
+    assert job_only_stack.wait_for_job(answer.json()["id"])["state"] == "succeeded"
+    query = job_only_stack.post(f"/v1/tasks/{LONG}?seconds=0.25", headers={"Gangsaw-Job": "delay=3600"})
+    assert query.status_code == 202, query.text
+    assert params_of(job_only_stack, query.json()) == {"seconds": 0.25}
+    assert set(field_errors_of(job_only_stack.post(f"/v1/tasks/{LONG}", json={"seconds": "x"}))) == {"/seconds"}
+
+
+def test_a_task_of_mode_job_can_be_waited_for(job_only_stack):
+    headers = {"Prefer": "wait=60"}
+    answer = job_only_stack.post(f"/v1/tasks/{LONG}", json={"seconds": 0}, headers=headers, timeout=90)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["task"] == LONG
+    assert answer.headers["Location"].startswith("/v1/jobs/")
+
+
 # ---- files that requests name
 
 
@@ -402,8 +437,9 @@ def test_a_cursor_that_was_tampered_with_is_refused(stack, tag):
 
 
 def test_a_query_that_is_not_well_formed_is_refused(stack):
-    problem_of(stack.get("/v1/jobs?tag=%zz"), "invalid-request", 400)
     problem_of(stack.get("/v1/jobs?tag=%ff"), "invalid-request", 400)
+    answer = stack.raw(b"GET /v1/jobs?tag=%zz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    assert b" 400 " in answer.splitlines()[0]
 
 
 # ---- changing
@@ -552,3 +588,13 @@ def test_a_database_that_hangs_never_holds_up_liveness(start_stack):
     finally:
         for pid in everyone:
             os.kill(pid, signal.SIGCONT)
+
+
+def test_a_compute_worker_lets_an_idle_connection_go(start_stack):
+    stack = start_stack()
+    open_ones = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gangsaw compute'"
+    assert stack.sql(open_ones) == [["0"]]
+    answer = stack.post(TRANSFORM, json={"image": {"blob": upload(stack)}})
+    assert answer.status_code == 200, answer.text
+    assert stack.sql(open_ones) == [["1"]]
+    wait_until(lambda: stack.sql(open_ones) == [["0"]], 40, "the idle connection is closed")

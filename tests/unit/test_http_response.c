@@ -319,7 +319,11 @@ static void test_every_error_code_has_a_problem(void **state)
         http_response_problem(&f->res, &f->req, &err, NULL);
         assert_string_equal(text_member(problem_body(f), "title"), p->title);
         assert_null(strstr(sent(f), "Other"));
+        assert_int_equal(error_code_parse(error_name((enum err_code)code)),
+                         code == ERR_NONE ? ERR_INTERNAL : code);
     }
+    assert_int_equal(error_code_parse("no-such-name"), ERR_INTERNAL);
+    assert_int_equal(error_code_parse(NULL), ERR_INTERNAL);
     assert_int_equal(problem_find((enum err_code)999)->code, ERR_INTERNAL);
     int last = 0;
     for (const struct problem *p = problem_table(); p->code != ERR_NONE; p++) {

@@ -43,7 +43,7 @@ struct config {
     double compute_drain_seconds; /* TERM and HUP: longest wait for running requests: default 30 */
     const char *compute_preload;  /* modules to load at start, separated by spaces; default "" */
     /* [executor] */
-    int executor_max_runs; /* recycled after about as many runs: default 10000, jitter 20 % */
+    int executor_max_runs; /* recycled after about as many runs: default 100000, jitter 20 % */
     int executor_idle_mb;  /* above it between runs: trimmed, then recycled: default 256 */
     double executor_grace_seconds; /* from the stop flag to SIGKILL: default 0.25, 0.01 to 10 */
     double executor_start_seconds; /* a new executor or worker is ready by then: default 30 */

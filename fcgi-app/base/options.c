@@ -109,7 +109,7 @@ const struct option options[] = {
     {OPTION(compute, preload), KIND_NAMES, .fallback = "", .min = 0, .max = 180,
      .help = "Modules that an executor loads at its start rather than on first use."},
 
-    {OPTION(executor, max_runs), KIND_INT, .fallback = "10000", .min = 1, .max = 1000000000,
+    {OPTION(executor, max_runs), KIND_INT, .fallback = "100000", .min = 1, .max = 1000000000,
      .help = "An executor is replaced after about as many runs; they differ by up to 20 %."},
     {OPTION(executor, idle_mb), KIND_INT, .fallback = "256", .min = 16, .max = 1048576,
      .help = "Resident memory in MiB above which an executor is trimmed between runs, then replaced."},

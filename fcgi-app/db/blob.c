@@ -24,7 +24,9 @@ const struct db_statement blob_get_statement = {
 static const struct db_statement get_many_statement = {
     .name = "blob_get_many",
     .sql = "SELECT " BLOB_COLUMNS " FROM gangsaw.blob b "
-           "WHERE b.id = ANY ($1::bigint[]) AND b.expires_at > now()",
+           "WHERE b.id = ANY ($1::bigint[]) "
+           "  AND (b.expires_at > now() "
+           "       OR EXISTS (SELECT FROM gangsaw.job_blob l WHERE l.blob = b.id))",
 };
 
 /* The row says on which day, so in which partition. */

@@ -34,7 +34,7 @@ void blob_write_abort(struct blob_writer *w); /* nothing stays behind. NULL is f
 /* Unexpired ones, or in use by a live job. ERR_GONE otherwise. */
 int blob_get(struct db *db, struct arena *a, int64_t key, struct blob_info *ret_info,
              struct error *reterr);
-/* Those of `keys` that there are (unexpired), in any order. */
+/* Those of `keys` that there are, by the same rule, in any order. */
 int blob_get_many(struct db *db, struct arena *a, const int64_t *keys, int count,
                   struct blob_info **ret_infos, int *ret_count, struct error *reterr);
 

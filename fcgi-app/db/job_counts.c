@@ -19,7 +19,8 @@ static const struct db_statement lanes_statement = {
            "    GROUP BY l.lane) "
            "SELECT coalesce(j.lane, r.lane), coalesce(j.queued, 0), coalesce(j.scheduled, 0), "
            "       coalesce(j.running, 0), "
-           "       greatest(0, extract(epoch FROM now() - j.oldest))::double precision, "
+           "       CASE WHEN j.oldest IS NOT NULL "
+           "            THEN greatest(0, extract(epoch FROM now() - j.oldest)) END, "
            "       coalesce(r.runners, 0) "
            "FROM jobs j FULL JOIN runners r ON r.lane = j.lane "
            "ORDER BY 1",

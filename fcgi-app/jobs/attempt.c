@@ -493,15 +493,26 @@ void attempts_stop(struct runner *r, bool begun_too)
     }
 }
 
+/* What an executor was sent ahead can still be taken back. */
+static void withdraw(struct runner *r, enum task_class class)
+{
+    struct attempt *next;
+    for (struct attempt *t = r->places[AT_CREW].first; t; t = next) {
+        next = t->next;
+        if (t->class == class && !t->is_begun && !t->is_gone)
+            (void)crew_withdraw(r->crew, &t->run);
+    }
+}
+
 void attempts_return_stalled(struct runner *r, int64_t now_us)
 {
     for (int c = 0; c < TASK_CLASS_COUNT; c++) {
         struct claim_class *class = &r->classes[c];
-        if (r->places[AT_BUFFERED + c].count == 0 || now_us - class->last_end_us < STALL_US ||
-            class->with_crew == 0)
+        if (class->with_crew == 0 || now_us - class->last_end_us < STALL_US ||
+            class->mean_us >= STALL_US)
             continue;
-        if (class->mean_us < STALL_US)
-            class->mean_us = STALL_US;
+        class->mean_us = STALL_US; /* claims follow it */
         return_place(r, (enum attempt_place)(AT_BUFFERED + c));
+        withdraw(r, (enum task_class)c);
     }
 }

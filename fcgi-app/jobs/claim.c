@@ -14,11 +14,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define BUSY_US 50000 /* before the idle mark goes */
-#define RECOVERY_US 30000000
-#define UNREPORTED_MAX 4000 /* ends kept before claims stop */
-#define UNSAVED_MAX 64      /* the same of those with outputs: they may be large */
-#define LANES_MAX 64        /* of one claim */
+#define BUSY_US 50000        /* before the idle mark goes */
+#define RECOVERY_US 30000000 /* between looks for lost claims */
+#define RETRY_US 1000000     /* after the database refused */
+#define UNREPORTED_MAX 4000  /* ends kept before claims stop */
+#define UNSAVED_MAX 64       /* the same of those with outputs: they may be large */
+#define LANES_MAX 64         /* of one claim */
 
 static int wanted(const struct runner *r, enum task_class class)
 {
@@ -141,8 +142,8 @@ static void on_claimed(struct runner *r, enum task_class class, const struct db_
     }
     /* It may have been committed, with nobody to compute what it took. */
     r->wants_recovery = true;
-    c->next_poll_us = clock_us() + 1000000;
-    if (error->code != ERR_UNAVAILABLE)
+    r->recovery_us = clock_us() + RETRY_US;
+    if (runner_is_refusal(r->queue, error))
         log_write(LOG_ERROR, "claiming jobs failed", LOG_ERR(*error));
 }
 
@@ -242,7 +243,8 @@ static void on_recovered(void *context, const struct db_rows *rows, const struct
     r->is_recovering = false;
     if (!rows) {
         r->wants_recovery = true;
-        if (error->code != ERR_UNAVAILABLE)
+        r->recovery_us = clock_us() + RETRY_US;
+        if (runner_is_refusal(r->queue, error))
             log_write(LOG_ERROR, "taking lost claims back failed", LOG_ERR(*error));
         return;
     }
@@ -253,7 +255,7 @@ static void on_recovered(void *context, const struct db_rows *rows, const struct
 
 bool claim_recover_send(struct runner *r, int64_t now_us)
 {
-    if (r->is_recovering || (now_us < r->recovery_us && !r->wants_recovery))
+    if (r->is_recovering || now_us < r->recovery_us)
         return false;
     int count;
     struct runner_held *held = attempts_held(r, r->scratch, &count);

@@ -57,7 +57,7 @@ static int64_t lease_us(const struct runner *r)
 /* A failure is logged when it begins, not each time it is met again. */
 static void warn(struct runner *r, const char *message, const struct error *error)
 {
-    if (error->code == ERR_UNAVAILABLE || r->keeper.is_warned)
+    if (r->keeper.is_warned || !runner_is_refusal(r->keeper_db, error))
         return;
     r->keeper.is_warned = true;
     log_write(LOG_ERROR, message, LOG_ERR(*error));

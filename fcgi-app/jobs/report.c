@@ -20,7 +20,7 @@
 #define LOGGED_MAX 50       /* lines about attempts in a second */
 #define SUSPECT_TRIES 5     /* of a result that the database refuses by itself */
 #define PROGRESS_US 1000000
-#define RETRY_US 1000000
+#define RETRY_US 500000
 #define RECHECK_US 250000
 
 /* ---- the log */
@@ -257,8 +257,8 @@ static void put_back(struct attempt *t, const struct error *error)
         return;
     }
     t->was_sent = true;
+    t->not_before_us = clock_us() + RETRY_US;
     if (error->code != ERR_UNAVAILABLE) {
-        t->not_before_us = clock_us() + RETRY_US;
         if (t->is_suspect && ++t->tries % SUSPECT_TRIES == 0)
             replace_result(t);
         t->is_suspect = error->code != ERR_CONFLICT;
@@ -273,7 +273,7 @@ static void on_reported(void *context, const struct db_rows *rows, const struct 
     if (rows) {
         on_recorded(r, rows);
     } else {
-        if (error->code != ERR_UNAVAILABLE)
+        if (runner_is_refusal(r->queue, error))
             log_write(LOG_ERROR, "recording ends failed", LOG_INT("jobs", p->count),
                       LOG_ERR(*error));
         for (int i = 0; i < p->count; i++)
@@ -351,7 +351,7 @@ static void on_progress(void *context, const struct db_rows *rows, const struct 
     struct runner *r = context;
     (void)rows;
     r->report.is_progressing = false;
-    if (error && error->code != ERR_UNAVAILABLE)
+    if (error && runner_is_refusal(r->queue, error))
         log_write(LOG_WARNING, "recording progress failed", LOG_ERR(*error));
 }
 

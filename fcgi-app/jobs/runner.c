@@ -41,6 +41,11 @@ bool runner_is_confirmed(const struct runner *r, int64_t now_us)
            now_us - r->keeper.confirmed_us < (int64_t)(r->config->jobs_lease_seconds * 1e6);
 }
 
+bool runner_is_refusal(const struct db *db, const struct error *error)
+{
+    return error->code != ERR_UNAVAILABLE || db_is_connected(db);
+}
+
 /* ---- start */
 
 static bool has_module(const struct runner *r, const struct task_desc *task)
@@ -142,6 +147,7 @@ static void on_queue_connected(void *context)
     struct runner *r = context;
     r->is_queue_connected = true;
     r->wants_recovery = true; /* the answer to a claim may have been lost with the old one */
+    r->recovery_us = 0;
     claim_restart(r);
 }
 

@@ -182,6 +182,10 @@ double runner_jitter(struct runner *r);
 /* May it claim and report? Registered, and its lease was confirmed less than a lease ago. */
 bool runner_is_confirmed(const struct runner *r, int64_t now_us);
 
+/* The server is there and did not do what it was asked to: to be logged. A lost connection is
+ * logged once, by the keeper. */
+bool runner_is_refusal(const struct db *db, const struct error *error);
+
 /* ---- attempt.c: one job's way */
 
 struct attempt *attempt_begin(struct runner *r, enum task_class class,

@@ -176,7 +176,7 @@ def test_what_is_not_base64_is_named(stack, text):
 
 @pytest.mark.parametrize(
     "value",
-    [None, 1, "AAAA", [], {}, {"base64": 1}, {"base64": None}, {"blob": "17"}, {"base64": "AAAA", "size": "3"}, {"base64": "AAAA", "media_type": 1}],
+    [None, 1, "AAAA", [], {}, {"base64": 1}, {"base64": None}, {"blob": 17}, {"blob": "17", "base64": "AAAA"}, {"base64": "AAAA", "size": "3"}, {"base64": "AAAA", "media_type": 1}],
     ids=str,
 )
 def test_an_input_in_json_says_where_its_bytes_are(stack, value):

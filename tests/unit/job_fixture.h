@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * job_fixture.h - a database with the schema, a worker's and a runner's session, and the operations of
- * db/job.h and db/runner.h as functions that wait
+ * job_fixture.h - a database with the schema, a worker's and a runner's session, and the operations
+ * of db/job.h and db/runner.h as functions that wait
  */
 #ifndef TESTS_JOB_FIXTURE_H
 #define TESTS_JOB_FIXTURE_H

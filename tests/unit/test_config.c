@@ -106,7 +106,7 @@ static void test_no_option_is_needed(void **state)
     assert_true(cfg->compute_queue_seconds == 5);
     assert_true(cfg->compute_drain_seconds == 30);
     assert_string_equal(cfg->compute_preload, "");
-    assert_int_equal(cfg->executor_max_runs, 10000);
+    assert_int_equal(cfg->executor_max_runs, 100000);
     assert_int_equal(cfg->executor_idle_mb, 256);
     assert_true(cfg->executor_grace_seconds == 0.25);
     assert_true(cfg->executor_start_seconds == 30);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Jobs as workers see them, on a real PostgreSQL: stored whole or not at all, read, listed, cancelled
- * and tried again.
+ * Jobs as workers see them, on a real PostgreSQL: stored whole or not at all, read, listed,
+ * cancelled and tried again.
  */
 #include "job_fixture.h"
 
@@ -38,7 +38,7 @@ static void test_what_is_stored_is_read_back(void **state)
     assert_string_equal(row.tenant, "");
     assert_string_equal(row.unique_key, job.unique_key);
     assert_string_equal(row.request_id, "req-1");
-    for (int i = 0; i < COUNT(tags); i++)
+    for (size_t i = 0; i < COUNT(tags); i++)
         assert_string_equal(row.tags[i], tags[i]);
     assert_null(row.tags[COUNT(tags)]);
     assert_int_equal(row.priority, -7);
@@ -141,7 +141,9 @@ static void test_a_unique_key_under_way_is_a_conflict(void **state)
     struct job_new job = new_job("{}");
     job.unique_key = "k";
     change(j, "BEGIN");
-    change(j, "INSERT INTO gangsaw.job (lane, task, unique_key) VALUES ('cpu/demo', 'demo.echo', 'k')");
+    change(
+        j,
+        "INSERT INTO gangsaw.job (lane, task, unique_key) VALUES ('cpu/demo', 'demo.echo', 'k')");
     assert_int_equal(fail_to_store(j, &job, 1, NULL).code, ERR_CONFLICT);
     change(j, "ROLLBACK");
     (void)store(j, job);
@@ -298,10 +300,10 @@ static void test_lists_are_filtered_newest_first(void **state)
     f.before = rows[1].id;
     assert_int_equal(list(j, f, &rows), 2);
     assert_int_equal(rows[1].id, ids[0]);
-    const int states[] = {JOB_QUEUED, JOB_SCHEDULED, JOB_RUNNING, JOB_SUCCEEDED, JOB_FAILED,
-                          JOB_CANCELED};
+    const int states[] = {JOB_QUEUED,    JOB_SCHEDULED, JOB_RUNNING,
+                          JOB_SUCCEEDED, JOB_FAILED,    JOB_CANCELED};
     const int expected[] = {2, 1, 0, 0, 0, 1};
-    for (int i = 0; i < COUNT(states); i++) {
+    for (size_t i = 0; i < COUNT(states); i++) {
         f = all;
         f.state = states[i];
         assert_int_equal(list(j, f, &rows), expected[i]);
@@ -338,8 +340,8 @@ static void test_cancel_ends_a_job_at_once(void **state)
     int64_t running = store(j, new_job("{}"));
     struct job_claimed claimed = claim_one(j, runner);
     assert_int_equal(job_cancel(j->api, j->arena, running, DAYS, &error), 0);
-    const char *expected = arena_printf(j->arena, "gangsaw_cancel=%lld:%lld\n", (long long)runner,
-                                        (long long)running);
+    const char *expected =
+        arena_printf(j->arena, "gangsaw_cancel=%lld:%lld\n", (long long)runner, (long long)running);
     assert_string_equal(jobs_heard(j), expected);
     struct job_end end = {
         .id = claimed.id, .lease = claimed.lease, .state = JOB_SUCCEEDED, .run_ms = 1};
@@ -438,8 +440,9 @@ static void test_endless_retries_do_not_grow_a_job(void **state)
     struct jobs *j = jobs_begin(state);
     struct error error;
     int64_t runner = register_runner(j, LEASE_SECONDS), id = fail_job(j, runner, new_job("{}"));
-    change(j, "UPDATE gangsaw.job_done SET attempts = "
-              "(SELECT jsonb_agg(jsonb_build_object('attempt', n)) FROM generate_series(1, 100) n)");
+    change(j,
+           "UPDATE gangsaw.job_done SET attempts = "
+           "(SELECT jsonb_agg(jsonb_build_object('attempt', n)) FROM generate_series(1, 100) n)");
     assert_int_equal(job_retry(j->api, j->arena, id, &error), 0);
     assert_int_equal(number(j, "SELECT jsonb_array_length(attempts) FROM gangsaw.job"), 100);
     assert_int_equal(number(j, "SELECT attempts->0->'attempt' FROM gangsaw.job"), 2);

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Clients that wait for jobs: held by the hub, answered as soon as the job ends, or their time is over."""
+
+import resource
+import select
+import signal
+import socket
+import time
+
+import pytest
+import requests
+from stack import Later, problem_of, wait_until
+
+SUM = "demo.sum_squares"
+MANY = 5000
+
+
+def stored(stack, delay=3600, **kwargs):
+    """The id of a job that nobody claims before its time."""
+    headers = {"Gangsaw-Job": f"delay={delay}"}
+    return stack.submit(SUM, {"n": 1}, headers=headers, **kwargs)["id"]
+
+
+def stored_many(stack, count):
+    job = {"task": SUM, "params": {"n": 1}, "delay_seconds": 3600}
+    answer = stack.post("/v1/jobs", json={"jobs": [job] * count})
+    assert answer.status_code == 202, answer.text[:2000]
+    return [each["id"] for each in answer.json()["jobs"]]
+
+
+def cancel(stack, id):
+    answer = stack.post(f"/v1/jobs/{id}/cancel")
+    assert answer.status_code == 200, answer.text[:2000]
+
+
+def cancel_all(stack):
+    """As the API does it, in one transaction; the hub is told of those that it watches."""
+    stack.sql(
+        "WITH gone AS (DELETE FROM gangsaw.job RETURNING *), stored AS ("
+        "  INSERT INTO gangsaw.job_done (id, lease, created_at, ready_at, state, priority, attempt,"
+        "    crashes, max_attempts, lane, task, tenant, params)"
+        "  SELECT id, lease + 1, created_at, ready_at, 'canceled', priority, attempt,"
+        "    crashes, max_attempts, lane, task, tenant, params FROM gone) "
+        "SELECT pg_notify('gangsaw_changed', string_agg(id::text, ','))"
+        " FROM (SELECT id, row_number() OVER () / 500 AS part FROM gone WHERE is_watched) w GROUP BY part"
+    )
+
+
+def waiting(stack, id, seconds=60, **kwargs):
+    """A GET that waits, on a connection of its own."""
+    kwargs.setdefault("timeout", 90)
+    url = f"{stack.url}/v1/jobs/{id}?wait={seconds}"
+    return Later(lambda: requests.get(url, **kwargs))
+
+
+def held(stack):
+    return stack.status()["hub"]["clients"]["waiting"]
+
+
+def wait_until_held(stack, count, seconds=30):
+    wait_until(lambda: held(stack) == count, seconds, f"{count} clients wait")
+
+
+def connected_waiter(stack, id, seconds=60):
+    """The same as a bare socket."""
+    s = socket.create_connection(("127.0.0.1", stack.port), timeout=90)
+    s.sendall(f"GET /v1/jobs/{id}?wait={seconds} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    return s
+
+
+def whole_answer(s):
+    answer = b""
+    while chunk := s.recv(65536):
+        answer += chunk
+    s.close()
+    return answer
+
+
+def test_a_waiting_client_is_answered_when_the_job_ends(stack):
+    id = stored(stack)
+    client = waiting(stack, id)
+    wait_until_held(stack, 1)
+    cancel(stack, id)
+    answer = client.result(10)
+    assert (answer.status_code, answer.json()["state"]) == (200, "canceled")
+    assert held(stack) == 0
+
+
+def test_a_job_that_is_computed_meanwhile_is_answered_with_its_end(stack):
+    answer = waiting(stack, stored(stack, delay=1)).result(30)
+    assert (answer.status_code, answer.json()["state"]) == (200, "succeeded")
+
+
+def test_after_its_seconds_a_client_has_the_unfinished_job(stack):
+    id = stored(stack)
+    begun = time.monotonic()
+    answer = waiting(stack, id, 1).result(30)
+    assert time.monotonic() - begun >= 1
+    assert (answer.status_code, answer.json()["state"]) == (200, "scheduled")
+
+
+def test_a_finished_job_is_not_waited_for(stack):
+    id = stored(stack)
+    cancel(stack, id)
+    assert waiting(stack, id).result(10).json()["state"] == "canceled"
+
+
+def test_prefer_wait_gives_the_synchronous_answer_with_its_place(stack):
+    headers = {"Prefer": "respond-async, wait=30"}
+    later = stack.post(f"/v1/tasks/{SUM}", json={"n": 7}, headers=headers)
+    now = stack.post(f"/v1/tasks/{SUM}", json={"n": 7})
+    assert (later.status_code, later.json()) == (200, now.json())
+    assert stack.get(later.headers["Location"]).json()["state"] == "succeeded"
+
+
+def test_prefer_wait_gives_the_job_when_it_takes_longer(stack):
+    headers = {"Prefer": "respond-async, wait=1", "Gangsaw-Job": "delay=3600"}
+    answer = stack.post(f"/v1/tasks/{SUM}", json={"n": 7}, headers=headers)
+    assert (answer.status_code, answer.json()["state"]) == (202, "scheduled")
+    assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['id']}"
+
+
+def test_all_clients_of_one_job_are_answered(stack):
+    id = stored(stack)
+    clients = [waiting(stack, id) for _ in range(20)]
+    wait_until_held(stack, 20)
+    assert stack.status()["hub"]["jobs"] == 1
+    cancel(stack, id)
+    assert {each.result(10).json()["state"] for each in clients} == {"canceled"}
+
+
+def test_waiting_clients_hold_no_worker(stack):
+    ids = stored_many(stack, 200)
+    sockets = [connected_waiter(stack, id) for id in ids]
+    wait_until_held(stack, len(ids))
+    stack.settle()
+    assert stack.get("/livez").status_code == 200
+    cancel_all(stack)
+    for s in sockets:
+        assert b'"state":"canceled"' in whole_answer(s)
+
+
+def test_a_client_that_leaves_frees_its_place(stack):
+    sockets = [connected_waiter(stack, stored(stack)) for _ in range(5)]
+    wait_until_held(stack, 5)
+    for s in sockets:
+        s.close()
+    wait_until_held(stack, 0)
+    assert stack.status()["hub"]["jobs"] == 0
+
+
+def test_a_change_that_nobody_tells_of_is_found(stack):
+    """A notification can get lost; who waits is answered within seconds all the same."""
+    id = stored(stack)
+    client = waiting(stack, id)
+    wait_until_held(stack, 1)
+    stack.sql(f"UPDATE gangsaw.job SET is_watched = false WHERE id = gangsaw.key_of('job', '{id}')")
+    cancel_all(stack)
+    assert client.result(20).json()["state"] == "canceled"
+
+
+@pytest.fixture(scope="module")
+def many_files():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY + 1000
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"only {hard} open files are allowed here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("job_count", [1, MANY])
+def test_five_thousand_clients_may_wait(stack, many_files, job_count):
+    ids = stored_many(stack, job_count)
+    sockets = [connected_waiter(stack, ids[i % job_count]) for i in range(MANY)]
+    wait_until_held(stack, MANY, 120)
+    assert stack.status()["hub"]["jobs"] == job_count
+    ready = select.poll()
+    for s in sockets:
+        ready.register(s, select.POLLIN)
+    assert ready.poll(0) == []
+    cancel_all(stack)
+    answers = [whole_answer(s) for s in sockets]
+    assert all(each.startswith(b"HTTP/1.1 200 ") and b'"state":"canceled"' in each for each in answers)
+
+
+# ---- what goes wrong
+
+
+def test_more_clients_than_the_limit_are_refused(start_stack):
+    small = start_stack(hub_max_clients=2)
+    ids = [stored(small) for _ in range(2)]
+    clients = [waiting(small, id) for id in ids]
+    wait_until_held(small, 2)
+    refused = small.get(f"/v1/jobs/{ids[0]}?wait=30")
+    assert "hub.max_clients = 2" in problem_of(refused, "overloaded", 503)["detail"]
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert small.get(f"/v1/jobs/{ids[0]}").status_code == 200
+    for id in ids:
+        cancel(small, id)
+    assert {each.result(10).status_code for each in clients} == {200}
+
+
+def test_a_wait_outlives_a_crash_of_the_database(start_stack):
+    shaken = start_stack()
+    id = stored(shaken)
+    client = waiting(shaken, id)
+    wait_until_held(shaken, 1)
+    shaken.kill_database()
+    wait_until(lambda: not shaken.status()["hub"]["database"]["connected"], what="the hub has noticed")
+    shaken.start()
+    wait_until(lambda: shaken.status()["hub"]["database"]["connected"], 30, "the hub is back")
+    assert not client.done
+    cancel(shaken, id)
+    assert client.result(20).json()["state"] == "canceled"
+
+
+def test_while_the_database_is_away_a_wait_ends_in_time(start_stack):
+    """With `unavailable`: the hub sends the client on, and who reads the job cannot."""
+    shaken = start_stack()
+    client = waiting(shaken, stored(shaken), 5)
+    wait_until_held(shaken, 1)
+    shaken.kill_database()
+    problem_of(client.result(30), "unavailable", 503)
+
+
+def test_a_hub_that_ends_answers_whoever_waits(start_stack):
+    shaken = start_stack()
+    id = stored(shaken)
+    clients = [waiting(shaken, id) for _ in range(3)]
+    wait_until_held(shaken, 3)
+    shaken.signal("hub", signal.SIGHUP)  # is ignored
+    shaken.signal("hub", signal.SIGTERM)
+    assert {each.result(10).json()["state"] for each in clients} == {"scheduled"}
+    wait_until(lambda: shaken.status()["hub"] is None, what="the hub has ended")
+    assert shaken.get(f"/v1/jobs/{id}?wait=30").json()["state"] == "scheduled"  # nobody to wait with
+    shaken.start()
+    client = waiting(shaken, id)
+    wait_until_held(shaken, 1)
+    cancel(shaken, id)
+    assert client.result(10).json()["state"] == "canceled"

@@ -133,7 +133,10 @@ CREATE INDEX job_ready ON gangsaw.job (lane, priority DESC, vtime, id) WHERE sta
 -- A tenant's last turn. The lane is not first, so that nobody takes this index for the one above.
 CREATE INDEX job_turn ON gangsaw.job (tenant, lane, priority, vtime) WHERE state = 'queued';
 CREATE INDEX job_scheduled ON gangsaw.job (ready_at) WHERE state = 'scheduled';
-CREATE INDEX job_running ON gangsaw.job (runner) WHERE state = 'running';
+-- Lists come by id. There are never many running, so that a runner's are found among them.
+CREATE INDEX job_running ON gangsaw.job (id, runner) WHERE state = 'running';
+CREATE INDEX job_queued_id ON gangsaw.job (id) WHERE state = 'queued';
+CREATE INDEX job_scheduled_id ON gangsaw.job (id) WHERE state = 'scheduled';
 CREATE UNIQUE INDEX job_unique ON gangsaw.job (tenant, task, unique_key)
     WHERE unique_key IS NOT NULL;
 
@@ -208,15 +211,15 @@ CREATE FUNCTION gangsaw.next_vtime(lane text, priority integer, tenant text) RET
     END
     $$;
 
--- Where a job that has had a turn comes back: to the head of its queue, or where it was.
-CREATE FUNCTION gangsaw.first_vtime(lane text, priority integer, vtime bigint) RETURNS bigint
+-- The head of a queue: NULL when it is empty. A job that has had a turn comes back here, or where it was.
+CREATE FUNCTION gangsaw.head_vtime(lane text, priority integer) RETURNS bigint
     LANGUAGE plpgsql STABLE
     SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
     AS $$
     BEGIN
-        RETURN least($3, (SELECT j.vtime FROM gangsaw.job j
-                          WHERE j.state = 'queued' AND j.lane = $1 AND j.priority = $2
-                          ORDER BY j.lane, j.priority DESC, j.vtime, j.id LIMIT 1));
+        RETURN (SELECT j.vtime FROM gangsaw.job j
+                WHERE j.state = 'queued' AND j.lane = $1 AND j.priority = $2
+                ORDER BY j.lane, j.priority DESC, j.vtime, j.id LIMIT 1);
     END
     $$;
 

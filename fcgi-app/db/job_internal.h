@@ -56,6 +56,20 @@
     "      AND b.expires_at < gangsaw.kept_until(now(), $2::double precision)) "
 
 /*
+ * Jobs of `held` (id, lane, priority, vtime, …) on their way back into the queue: the same columns
+ * and `new_vtime`, which is the head of their queue, or where they were. Looked up once for each
+ * queue.
+ */
+#define JOB_PLACED                                                                                \
+    "placed AS MATERIALIZED ("                                                                    \
+    "    SELECT r.*, least(r.vtime, "                                                             \
+    "               max(CASE WHEN r.n = 1 THEN gangsaw.head_vtime(r.lane, r.priority) END) "      \
+    "                   OVER (PARTITION BY r.lane, r.priority)) AS new_vtime "                    \
+    "    FROM (SELECT h.*, row_number() OVER (PARTITION BY h.lane, h.priority ORDER BY h.id) AS " \
+    "n "                                                                                          \
+    "          FROM held h) r)"
+
+/*
  * An expression that is evaluated once, when a first row is returned: tells those who watch one of
  * the jobs of the CTE `changed` (id, is_watched).
  */

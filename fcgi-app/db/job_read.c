@@ -56,55 +56,63 @@ void job_states_send(struct db *db, const int64_t *ids, int count, db_done *done
 /*
  * A state is part of the text, so that it proves which of the two tables, and which of the partial
  * indexes, it is about; and each set of filters is a statement of its own, so that it has its own
- * plan.
+ * plan. With a tag the plan depends on how frequent that one is: it is made anew each time.
  */
-#define LIST(suffix, where)                                                             \
-    {                                                                                   \
-        .name = "job_list" suffix,                                                      \
-        .sql = "SELECT " JOB_COLUMNS_SHORT " FROM gangsaw.any_job a "                   \
-               "WHERE a.id < $1::bigint " where "ORDER BY a.id DESC LIMIT $2::integer", \
-    }
+#define LIST_SQL(where)                                                                  \
+    "SELECT " JOB_COLUMNS_SHORT " FROM gangsaw.any_job a WHERE a.id < $1::bigint " where \
+    "ORDER BY a.id DESC LIMIT $2::integer"
 #define TASK "AND a.task = $3::text "
-#define TAG(n) "AND a.tags @> ARRAY[$" #n "::text] "
-/* By whether there is a task, and whether there is a tag. */
-#define LISTS(suffix, where)                                 \
-    {                                                        \
-        {                                                    \
-            LIST(suffix, where),                             \
-            LIST(suffix "_tag", where TAG(3)),               \
-        },                                                   \
-            {                                                \
-                LIST(suffix "_task", where TASK),            \
-                LIST(suffix "_task_tag", where TASK TAG(4)), \
-            },                                               \
+#define TAG "AND a.tags @> ARRAY[$3::text] "
+#define TASK_AND_TAG "AND a.task = $3::text AND a.tags @> ARRAY[$4::text] "
+
+struct list_statements {
+    struct db_statement all, by_task, by_tag, by_both;
+};
+
+#define LISTS(suffix, where)                                                      \
+    {                                                                             \
+        .all = {.name = "job_list" suffix, .sql = LIST_SQL(where)},               \
+        .by_task = {.name = "job_list_task" suffix, .sql = LIST_SQL(where TASK)}, \
+        .by_tag = {.name = "job_list_tag" suffix,                                 \
+                   .sql = LIST_SQL(where TAG),                                    \
+                   .is_unprepared = true},                                        \
+        .by_both = {.name = "job_list_task_tag" suffix,                           \
+                    .sql = LIST_SQL(where TASK_AND_TAG),                          \
+                    .is_unprepared = true},                                       \
     }
 #define STATE_LISTS(state) LISTS("_" state, "AND a.state = '" state "' ")
 
-static const struct db_statement list_any[2][2] = LISTS("", "");
-static const struct db_statement list_by_state[JOB_STATE_COUNT][2][2] = {
+static const struct list_statements lists_of_any = LISTS("", "");
+static const struct list_statements lists_by_state[JOB_STATE_COUNT] = {
     [JOB_QUEUED] = STATE_LISTS("queued"),   [JOB_SCHEDULED] = STATE_LISTS("scheduled"),
     [JOB_RUNNING] = STATE_LISTS("running"), [JOB_SUCCEEDED] = STATE_LISTS("succeeded"),
     [JOB_FAILED] = STATE_LISTS("failed"),   [JOB_CANCELED] = STATE_LISTS("canceled"),
 };
 
+static const struct db_statement *list_statement(const struct job_filter *filter)
+{
+    const struct list_statements *lists =
+        filter->state < 0 ? &lists_of_any : &lists_by_state[filter->state];
+    if (filter->task)
+        return filter->tag ? &lists->by_both : &lists->by_task;
+    return filter->tag ? &lists->by_tag : &lists->all;
+}
+
 int job_list(struct db *db, struct arena *a, const struct job_filter *filter,
              struct job_row **ret_rows, int *ret_count, struct error *reterr)
 {
-    int with_task = filter->task != NULL, with_tag = filter->tag != NULL, count = 2;
-    const struct db_statement *s = filter->state < 0
-                                       ? &list_any[with_task][with_tag]
-                                       : &list_by_state[filter->state][with_task][with_tag];
     struct db_value values[4] = {
         db_int(a, filter->before > 0 ? filter->before : INT64_MAX),
         db_int(a, filter->limit),
     };
     const struct db_rows *rows;
+    int count = 2;
 
-    if (with_task)
+    if (filter->task)
         values[count++] = db_text(filter->task);
-    if (with_tag)
+    if (filter->tag)
         values[count++] = db_text(filter->tag);
-    if (db_query(db, a, s, values, count, &rows, reterr) != 0)
+    if (db_query(db, a, list_statement(filter), values, count, &rows, reterr) != 0)
         return -1;
     *ret_count = job_rows_read(rows, a, ret_rows);
     return 0;

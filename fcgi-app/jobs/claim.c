@@ -81,7 +81,7 @@ static void on_claimed_some(struct runner *r, struct claim_class *c, int count, 
     note_starving(r, now_us);
 }
 
-static bool is_claiming(const struct runner *r)
+bool claim_is_under_way(const struct runner *r)
 {
     for (int c = 0; c < TASK_CLASS_COUNT; c++) {
         if (r->classes[c].is_under_way)
@@ -92,7 +92,7 @@ static bool is_claiming(const struct runner *r)
 
 void claim_note_cancel(struct runner *r, int64_t id)
 {
-    if (is_claiming(r))
+    if (claim_is_under_way(r))
         r->early_cancels[r->early_cancel_count++ % EARLY_CANCELS_MAX] = id;
 }
 
@@ -119,7 +119,7 @@ static void take(struct runner *r, enum task_class class, const struct db_rows *
             report_untried(t);
         }
     }
-    if (!is_claiming(r))
+    if (!claim_is_under_way(r))
         r->early_cancel_count = 0;
     r->counts.claimed += (uint64_t)count;
     if (count > 0)

@@ -30,7 +30,7 @@ static bool may_log(struct report *p, int64_t now_us)
 {
     if (now_us - p->log_second_us >= 1000000) {
         if (p->not_logged > 0)
-            log_write(LOG_WARNING, "attempts were not logged",
+            log_write(LOG_WARNING, "lines about jobs were left out",
                       LOG_INT("count", (int64_t)p->not_logged));
         p->log_second_us = now_us;
         p->logged = 0;
@@ -122,7 +122,6 @@ static void enqueue(struct attempt *t)
                       (t->outputs_json ? strlen(t->outputs_json) : 0) +
                       (t->error_json ? strlen(t->error_json) : 0);
     log_end(t);
-    count_end(&t->runner->counts, t->verdict);
     attempt_move(t, AT_ENDED);
 }
 
@@ -215,7 +214,10 @@ static int compare_ids(const void *a, const void *b)
 static void settle(struct attempt *t, bool is_recorded)
 {
     struct runner *r = t->runner;
-    if (!is_recorded && !t->was_sent && !t->is_gone) {
+    /* What was sent before and does not come back may have been recorded by the lost first try. */
+    if (is_recorded || (t->was_sent && !t->is_gone)) {
+        count_end(&r->counts, t->verdict);
+    } else if (!t->is_gone) {
         char id[DB_ID_SIZE];
         r->counts.stale++;
         db_id_format(&r->keeper.secret, DB_ID_JOB, t->id, id);
@@ -242,8 +244,11 @@ static void on_recorded(struct runner *r, const struct db_rows *rows)
 static void replace_result(struct attempt *t)
 {
     (void)error_set(&t->error, ERR_INTERNAL, "The result could not be stored.");
-    if (!is_return(t))
+    if (t->verdict == POLICY_SUCCEEDED) {
+        t->runner->counts.succeeded--;
+        t->runner->counts.failed++;
         t->verdict = POLICY_FAILED;
+    }
     t->result_json = t->outputs_json = NULL;
     t->blob_keys = NULL;
     t->run.output_count = 0;
@@ -259,8 +264,11 @@ static void put_back(struct attempt *t, const struct error *error)
     t->was_sent = true;
     t->not_before_us = clock_us() + RETRY_US;
     if (error->code != ERR_UNAVAILABLE) {
-        if (t->is_suspect && ++t->tries % SUSPECT_TRIES == 0)
-            replace_result(t);
+        if (t->is_suspect) {
+            t->not_before_us += (int64_t)RETRY_US << (t->tries % SUSPECT_TRIES);
+            if (++t->tries % SUSPECT_TRIES == 0)
+                replace_result(t);
+        }
         t->is_suspect = error->code != ERR_CONFLICT;
     }
     attempt_move(t, AT_ENDED);
@@ -273,7 +281,7 @@ static void on_reported(void *context, const struct db_rows *rows, const struct 
     if (rows) {
         on_recorded(r, rows);
     } else {
-        if (runner_is_refusal(r->queue, error))
+        if (runner_is_refusal(r->queue, error) && may_log(p, clock_us()))
             log_write(LOG_ERROR, "recording ends failed", LOG_INT("jobs", p->count),
                       LOG_ERR(*error));
         for (int i = 0; i < p->count; i++)

@@ -257,15 +257,6 @@ static void on_left(void *context, const struct db_rows *rows, const struct erro
     r->is_done = true;
 }
 
-static bool is_claiming(const struct runner *r)
-{
-    for (int c = 0; c < TASK_CLASS_COUNT; c++) {
-        if (r->classes[c].is_under_way)
-            return true;
-    }
-    return false;
-}
-
 static void leave(struct runner *r)
 {
     r->is_leaving = true;
@@ -286,7 +277,7 @@ static void drain_step(struct runner *r, int64_t now_us)
         bool may_save = r->is_queue_connected && now_us < r->drain_deadline_us;
         r->give_up_us = (may_save ? r->drain_deadline_us : now_us) + GIVE_UP_US;
     }
-    if (!r->is_leaving && !is_claiming(r) && attempts_count(r) == 0)
+    if (!r->is_leaving && !claim_is_under_way(r) && attempts_count(r) == 0)
         leave(r);
     if (now_us >= r->give_up_us && !r->is_done) {
         log_write(LOG_WARNING,

@@ -221,6 +221,7 @@ struct crew_events attempt_crew_events(struct runner *r);
 
 /* Claim for one of the classes that want jobs; false when none does. */
 bool claim_send(struct runner *r, int64_t now_us);
+bool claim_is_under_way(const struct runner *r); /* of any class */
 /* Jobs may have come. */
 void claim_wake(struct runner *r);
 /* A job that is not here was cancelled: it may be about to come. */

@@ -176,7 +176,16 @@ COMMENT ON COLUMN gangsaw.job_done.outputs IS
 CREATE INDEX job_done_id ON gangsaw.job_done (id);
 CREATE INDEX job_done_task ON gangsaw.job_done (task, id);
 CREATE INDEX job_done_unsuccessful ON gangsaw.job_done (state, id) WHERE state <> 'succeeded';
-CREATE INDEX job_done_tags ON gangsaw.job_done USING gin (tags) WHERE tags IS NOT NULL;
+CREATE INDEX job_done_tagged ON gangsaw.job_done (id) WHERE tags IS NOT NULL;
+
+CREATE TABLE gangsaw.job_tag (
+    tag text COLLATE "C" NOT NULL,
+    job bigint NOT NULL,
+    PRIMARY KEY (tag, job)
+);
+COMMENT ON TABLE gangsaw.job_tag IS
+    'Tags of live and finished jobs, for lists by tag in the order of ids. Written with the job, '
+    'deleted before the partition of job_done goes.';
 
 CREATE VIEW gangsaw.any_job AS
     SELECT id, lease, state, task, lane, tenant, params, unique_key, request_id, tags, priority,
@@ -301,6 +310,14 @@ CREATE TABLE gangsaw.job_blob (
 COMMENT ON TABLE gangsaw.job_blob IS
     'Blobs that live jobs take as inputs. No reference to job: it would cost every completion a probe.';
 CREATE INDEX job_blob_blob ON gangsaw.job_blob (blob);
+
+-- synchronous_commit until the end of the transaction; NULL: as the session has it. Never NULL.
+CREATE FUNCTION gangsaw.commit(mode text) RETURNS text
+    LANGUAGE sql
+    AS $$
+        SELECT set_config('synchronous_commit',
+                          coalesce(mode, current_setting('synchronous_commit')), true)
+    $$;
 
 -- ---- requests that may be repeated
 
@@ -461,6 +478,8 @@ CREATE FUNCTION gangsaw.enqueue(
         -- This keeps them whatever their expiry says; an update of it would lock out the end of
         -- other jobs that use them for as long as the caller's transaction lasts.
         INSERT INTO gangsaw.job_blob (blob, job) SELECT b, job_key FROM unnest(job_blobs) AS u (b);
+        INSERT INTO gangsaw.job_tag (tag, job)
+        SELECT DISTINCT t.tag, job_key FROM unnest(job_tags) AS t (tag);
         IF NOT is_later THEN
             PERFORM gangsaw.wake();
         END IF;
@@ -545,8 +564,34 @@ CREATE FUNCTION gangsaw.kept_until(finished_at timestamptz, retention_days doubl
                + retention_days * interval '24 hours'
     $$;
 
--- Drop the oldest partition of job_done that is past its time. True: it did.
-CREATE FUNCTION gangsaw.drop_done_partition(retention_days double precision) RETURNS boolean
+-- Forget the tags of up to 5,000 jobs of a partition that is about to go. How many they were.
+CREATE FUNCTION gangsaw.forget_tags(part text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_seqscan = off
+    AS $$
+    DECLARE
+        forgotten bigint;
+    BEGIN
+        EXECUTE format(
+            'WITH few AS MATERIALIZED ('
+            '    SELECT d.id, d.tags FROM gangsaw.%1$I d WHERE d.tags IS NOT NULL '
+            '    ORDER BY d.id LIMIT 5000), '
+            'forgotten AS ('
+            '    DELETE FROM gangsaw.job_tag t '
+            '    USING (SELECT u.tag, f.id FROM few f CROSS JOIN LATERAL unnest(f.tags) AS u (tag)) g '
+            '    WHERE t.tag = g.tag AND t.job = g.id), '
+            'cleared AS ('
+            '    UPDATE gangsaw.%1$I d SET tags = NULL '
+            '    WHERE d.id = ANY (ARRAY(SELECT f.id FROM few f)) AND d.tags IS NOT NULL) '
+            'SELECT count(*) FROM few', part) INTO forgotten;
+        RETURN forgotten;
+    END
+    $$;
+
+-- Drop the oldest partition of job_done that is past its time, its jobs' tags first. True: there was one,
+-- which may not be gone yet.
+CREATE FUNCTION gangsaw.drop_done_partition(retention_days double precision, OUT is_found boolean,
+                                            OUT is_dropped boolean)
     LANGUAGE plpgsql
     AS $$
     DECLARE
@@ -558,10 +603,12 @@ CREATE FUNCTION gangsaw.drop_done_partition(retention_days double precision) RET
           AND gangsaw.kept_until(to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp AT TIME ZONE 'UTC',
                                  retention_days) <= now()
         ORDER BY c.relname LIMIT 1;
-        IF part IS NOT NULL THEN
+        is_found := part IS NOT NULL;
+        is_dropped := false;
+        IF is_found AND gangsaw.forget_tags(part) = 0 THEN
             EXECUTE format('DROP TABLE gangsaw.%I', part);
+            is_dropped := true;
         END IF;
-        RETURN part IS NOT NULL;
     END
     $$;
 
@@ -627,7 +674,11 @@ CREATE FUNCTION gangsaw.delete_stray_rows(retention_days double precision) RETUR
             WHERE ctid IN (SELECT d.ctid FROM gangsaw.job_done_other d
                            WHERE gangsaw.kept_until(d.finished_at, retention_days) <= now()
                            LIMIT 1000)
-            RETURNING 1),
+            RETURNING id, tags),
+        tags AS (
+            DELETE FROM gangsaw.job_tag t
+            USING (SELECT u.tag, j.id FROM jobs j CROSS JOIN LATERAL unnest(j.tags) AS u (tag)) g
+            WHERE t.tag = g.tag AND t.job = g.id),
         chunks AS (
             DELETE FROM gangsaw.blob_chunk_other
             WHERE ctid IN (SELECT c.ctid FROM gangsaw.blob_chunk_other c
@@ -650,6 +701,8 @@ CREATE FUNCTION gangsaw.prune(retention_days double precision, OUT partitions bi
     DECLARE
         strays bigint := 0;
         moved bigint := 0;
+        is_left boolean := false; -- a partition that is not dropped yet
+        is_dropped boolean;
     BEGIN
         partitions := 0;
         blobs := 0;
@@ -663,7 +716,9 @@ CREATE FUNCTION gangsaw.prune(retention_days double precision, OUT partitions bi
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN NULL;
         END;
         BEGIN
-            partitions := partitions + gangsaw.drop_done_partition(retention_days)::integer;
+            SELECT d.is_found, d.is_dropped INTO is_left, is_dropped
+            FROM gangsaw.drop_done_partition(retention_days) d;
+            partitions := partitions + is_dropped::integer;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN NULL;
         END;
         BEGIN
@@ -689,7 +744,7 @@ CREATE FUNCTION gangsaw.prune(retention_days double precision, OUT partitions bi
             WHERE o.created_at <= now() - interval '24 hours'
             ORDER BY o.created_at LIMIT 1000 FOR UPDATE SKIP LOCKED);
         GET DIAGNOSTICS keys = ROW_COUNT;
-        is_done := partitions = 0 AND blobs = 0 AND keys < 1000 AND strays = 0
+        is_done := NOT is_left AND partitions = 0 AND blobs = 0 AND keys < 1000 AND strays = 0
                    AND moved = 0;
     END
     $$;

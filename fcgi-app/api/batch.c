@@ -150,47 +150,14 @@ static void make_jobs(struct batch *b)
     }
 }
 
-static int compare_rows(const void *one, const void *two)
-{
-    int64_t a = ((const struct job_row *)one)->id, b = ((const struct job_row *)two)->id;
-    return (a > b) - (a < b);
-}
-
-/* The rows of the stored jobs, in their order. One that a unique key found may stand twice. */
-static int read_rows(struct batch *b, const struct job_stored *stored, struct job_row **ret_rows,
-                     struct error *reterr)
-{
-    struct job_row *found, *rows = arena_alloc(b->arena, (size_t)b->count * sizeof(*rows));
-    int64_t *ids = arena_alloc(b->arena, (size_t)b->count * sizeof(*ids));
-    int count;
-    for (int i = 0; i < b->count; i++)
-        ids[i] = stored[i].id;
-    if (job_get_many(b->api->db, b->arena, ids, b->count, &found, &count, reterr) != 0)
-        return -1;
-    if (count > 0)
-        qsort(found, (size_t)count, sizeof(*found), compare_rows);
-    for (int i = 0; i < b->count; i++) {
-        const struct job_row wanted = {.id = ids[i]};
-        const struct job_row *row =
-            count > 0 ? bsearch(&wanted, found, (size_t)count, sizeof(*found), compare_rows) : NULL;
-        if (!row)
-            return error_set(reterr, ERR_GONE,
-                             "Jobs of this request have been removed: their time to be kept is "
-                             "over.");
-        rows[i] = *row;
-    }
-    *ret_rows = rows;
-    return 0;
-}
-
-static int answer(struct batch *b, const struct submission *s, struct http_response *res,
+static int answer(struct batch *b, struct submission *s, struct http_response *res,
                   struct error *reterr)
 {
     const struct db_secret *secret;
     struct job_row *rows = NULL;
     struct strbuf out = STRBUF_INIT;
     if (db_read_secret(b->api->db, &secret, reterr) != 0 ||
-        read_rows(b, s->stored, &rows, reterr) != 0)
+        submit_rows(s, b->count, &rows, reterr) != 0)
         return -1;
     strbuf_addstr(&out, "{\"jobs\":");
     job_views_add(&out, secret, rows, b->count);

@@ -140,6 +140,7 @@ int submit_store(struct submission *s, const struct job_new *jobs, int count, st
 {
     struct arena *a = s->req->arena;
     const struct job_idempotency *idempotency = s->idempotency.key ? &s->idempotency : NULL;
+    s->jobs = jobs;
     s->stored = arena_alloc(a, (size_t)count * sizeof(*s->stored));
     if (job_store(s->api->db, a, jobs, count, idempotency, s->stored, &s->is_replayed, reterr) !=
         0) {
@@ -150,6 +151,59 @@ int submit_store(struct submission *s, const struct job_new *jobs, int count, st
     }
     if (!s->is_replayed)
         submit_wake(s->api);
+    return 0;
+}
+
+static int compare_rows(const void *one, const void *two)
+{
+    int64_t a = ((const struct job_row *)one)->id, b = ((const struct job_row *)two)->id;
+    return (a > b) - (a < b);
+}
+
+/* Those that were there before, by their ids, from the database. */
+static int read_older(struct submission *s, int count, struct job_row **ret_rows, int *ret_count,
+                      struct error *reterr)
+{
+    struct arena *a = s->req->arena;
+    int64_t *ids = arena_alloc(a, (size_t)count * sizeof(*ids));
+    int older = 0;
+    *ret_count = 0;
+    for (int i = 0; i < count; i++) {
+        if (!s->stored[i].is_new)
+            ids[older++] = s->stored[i].id;
+    }
+    if (older == 0)
+        return 0;
+    if (job_get_many(s->api->db, a, ids, older, ret_rows, ret_count, reterr) != 0)
+        return -1;
+    if (*ret_count > 0)
+        qsort(*ret_rows, (size_t)*ret_count, sizeof(**ret_rows), compare_rows);
+    return 0;
+}
+
+int submit_rows(struct submission *s, int count, struct job_row **ret_rows, struct error *reterr)
+{
+    struct arena *a = s->req->arena;
+    struct job_row *older = NULL, *rows = arena_alloc(a, (size_t)count * sizeof(*rows));
+    int older_count;
+    if (read_older(s, count, &older, &older_count, reterr) != 0)
+        return -1;
+    for (int i = 0; i < count; i++) {
+        const struct job_row wanted = {.id = s->stored[i].id};
+        if (s->stored[i].is_new) {
+            rows[i] = job_new_row(&s->jobs[i], &s->stored[i], a);
+            continue;
+        }
+        const struct job_row *row = older_count > 0 ? bsearch(&wanted, older, (size_t)older_count,
+                                                              sizeof(*older), compare_rows)
+                                                    : NULL;
+        if (!row)
+            return error_set(reterr, ERR_GONE,
+                             "Jobs of this request have been removed: their time to be kept is "
+                             "over.");
+        rows[i] = *row;
+    }
+    *ret_rows = rows;
     return 0;
 }
 
@@ -234,7 +288,7 @@ static int answer_stored(struct submission *s, const struct prefer *prefer,
     struct api *api = s->api;
     struct arena *a = s->req->arena;
     const struct db_secret *secret;
-    struct job_row row;
+    struct job_row *rows;
     char id[DB_ID_SIZE];
     int wait_s = prefer->wait_seconds > SUBMIT_WAIT_MAX ? SUBMIT_WAIT_MAX : prefer->wait_seconds;
     if (db_read_secret(api->db, &secret, reterr) != 0)
@@ -246,7 +300,7 @@ static int answer_stored(struct submission *s, const struct prefer *prefer,
                         id);
         return 0;
     }
-    if (job_get(api->db, a, s->stored[0].id, false, &row, reterr) != 0)
+    if (submit_rows(s, 1, &rows, reterr) != 0)
         return -1;
     http_response_header(res, "Location", "/v1/jobs/%s", id);
     http_response_header(res, "Operation-Location", "/v1/jobs/%s", id);
@@ -255,7 +309,7 @@ static int answer_stored(struct submission *s, const struct prefer *prefer,
         http_response_header(res, "Preference-Applied", "respond-async");
     if (s->is_replayed)
         http_response_header(res, "Idempotent-Replayed", "true");
-    http_response_json(res, 202, job_view(a, secret, &row));
+    http_response_json(res, 202, job_view(a, secret, &rows[0]));
     return 0;
 }
 
@@ -271,9 +325,10 @@ static int store_task(struct submission *s, const struct task_desc *task, struct
         negotiate(accept, task, binding, a, &as_json, reterr) != 0 ||
         write_inputs(db, a, task, binding, reterr) != 0)
         return -1;
-    struct job_new job = submit_job(a, s->req, task, binding);
-    job_options_apply(options, &job);
-    return submit_store(s, &job, 1, reterr);
+    struct job_new *job = arena_alloc(a, sizeof(*job));
+    *job = submit_job(a, s->req, task, binding);
+    job_options_apply(options, job);
+    return submit_store(s, job, 1, reterr);
 }
 
 int submit_task(struct api *api, struct http_request *req, const struct task_desc *task,

@@ -21,7 +21,8 @@ struct submission {
     struct http_request *req;
     struct job_idempotency idempotency; /* key NULL: none */
     unsigned char sha256[32];
-    struct job_stored *stored; /* by submit_find() or submit_store() */
+    const struct job_new *jobs; /* what submit_store() stored */
+    struct job_stored *stored;  /* by submit_find() or submit_store() */
     bool is_replayed;
 };
 
@@ -46,6 +47,12 @@ int submit_find(struct submission *s, const void *body, size_t size, int count,
 /* Store them, all or none, and wake this host's runner. Errors: as job_store(); a blob that has
  * just expired is ERR_INVALID_PARAMS. */
 int submit_store(struct submission *s, const struct job_new *jobs, int count, struct error *reterr);
+
+/*
+ * The rows of the jobs of this request, in its order: new ones as they were stored, others as they
+ * are now. Errors: ERR_GONE when some have been pruned; ERR_UNAVAILABLE.
+ */
+int submit_rows(struct submission *s, int count, struct job_row **ret_rows, struct error *reterr);
 
 /* There is something to do: tell the runner of this host, if there is one. */
 void submit_wake(const struct api *api);

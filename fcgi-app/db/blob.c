@@ -44,7 +44,7 @@ const struct db_statement blob_small_statement = {
     .sql = "WITH b AS ("
            "    INSERT INTO gangsaw.blob (size, sha256, media_type, file_name) "
            "    SELECT octet_length($1::bytea), $2::bytea, $3::text, $4::text "
-           "    WHERE set_config('synchronous_commit', $5::text, true) IS NOT NULL "
+           "    WHERE gangsaw.commit($5::text) IS NOT NULL "
            "    RETURNING *), "
            "piece AS ("
            "    INSERT INTO gangsaw.blob_chunk (day, blob, n, bytes) "
@@ -61,7 +61,7 @@ const struct db_statement blob_piece_statement = {
     .name = "blob_piece",
     .sql = "INSERT INTO gangsaw.blob_chunk (day, blob, n, bytes) "
            "SELECT $1::date, $2::bigint, $3::integer, $4::bytea "
-           "WHERE set_config('synchronous_commit', $5::text, true) IS NOT NULL",
+           "WHERE gangsaw.commit($5::text) IS NOT NULL",
 };
 
 const struct db_statement blob_end_statement = {
@@ -71,7 +71,7 @@ const struct db_statement blob_end_statement = {
            "    SELECT $1::bigint, $2::date, $3::bigint, $4::bytea, $5::text, $6::text "
            "    WHERE (SELECT count(*) FROM gangsaw.blob_chunk c "
            "           WHERE c.blob = $1::bigint AND c.day = $2::date) = $7::bigint "
-           "      AND set_config('synchronous_commit', $8::text, true) IS NOT NULL "
+           "      AND gangsaw.commit($8::text) IS NOT NULL "
            "    RETURNING *) "
            "SELECT " BLOB_COLUMNS " FROM b",
 };

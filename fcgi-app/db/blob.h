@@ -47,6 +47,7 @@ int blob_read_chunk(struct db *db, struct arena *a, int64_t key, int n, const vo
 
 struct blob_transfer; /* one blob being read or written */
 
+/* One of `info` and `error` is NULL; both are valid during the call alone. */
 typedef void blob_done(void *context, const struct blob_info *info, const struct error *error);
 
 /* Read a whole blob into `payload` (appended), one piece per statement; `done` with info, or error:

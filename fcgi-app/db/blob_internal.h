@@ -35,7 +35,7 @@ extern const struct db_statement blob_piece_statement;
 extern const struct db_statement blob_end_statement;
 
 /* Values of synchronous_commit: as the session has it, or off. */
-#define BLOB_COMMIT_AS_SET "on"
+#define BLOB_COMMIT_AS_SET NULL
 #define BLOB_COMMIT_LATER "off"
 
 /* How many pieces a blob has. */

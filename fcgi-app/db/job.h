@@ -17,11 +17,13 @@
  * out. DB_QUEUE_OPTIONS: a runner's and a hub's; DB_WORK_OPTIONS: a worker's, which waits for
  * nobody long.
  */
-#define DB_QUEUE_OPTIONS                                                                       \
-    "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off "                   \
-    "-c enable_mergejoin=off -c enable_sort=off -c enable_incremental_sort=off -c jit=off -c " \
-    "plan_cache_mode=force_generic_plan"
-#define DB_WORK_OPTIONS "-c enable_seqscan=off -c jit=off -c lock_timeout=1s"
+#define DB_QUEUE_OPTIONS                                                         \
+    "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off "     \
+    "-c enable_mergejoin=off -c enable_sort=off -c enable_incremental_sort=off " \
+    "-c plan_cache_mode=force_generic_plan"
+#define DB_WORK_OPTIONS                                                  \
+    "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off " \
+    "-c enable_incremental_sort=off -c lock_timeout=1s"
 
 enum job_state {
     JOB_QUEUED,
@@ -72,7 +74,8 @@ struct job_idempotency {
 
 struct job_stored {
     int64_t id;
-    bool is_new; /* false: the live job that holds the unique key */
+    bool is_new; /* false: the live job that holds the unique key, or was stored before */
+    int64_t created_us, ready_us; /* of a new one: real time */
 };
 
 /*
@@ -121,6 +124,10 @@ struct job_row {
     struct job_output *outputs;
     int output_count;
 };
+
+/* The row of a job as it was stored: for who has just stored it and need not read it again. */
+struct job_row job_new_row(const struct job_new *job, const struct job_stored *stored,
+                           struct arena *a);
 
 /* ERR_GONE when there is none: ids are checked before (db_id_parse), so it has been pruned.
  * with_result: the result too, which may be large. params are read only for job_get. */

@@ -37,22 +37,26 @@
  * `output_blobs` (bigint[]). Blobs of inputs and outputs live as long as the job can be seen. $2 is
  * retention_days.
  */
-#define JOB_STORE_ENDED                                                                   \
-    "removed AS ("                                                                        \
-    "    DELETE FROM gangsaw.job j WHERE j.id = ANY (ARRAY(SELECT e.id FROM ended e))), " \
-    "stored AS ("                                                                         \
-    "    INSERT INTO gangsaw.job_done (" JOB_DONE_COLUMNS ") "                            \
-    "    SELECT " JOB_DONE_COLUMNS " FROM ended), "                                       \
-    "unlinked AS ("                                                                       \
-    "    DELETE FROM gangsaw.job_blob l "                                                 \
-    "    WHERE l.job = ANY (ARRAY(SELECT e.id FROM ended e WHERE e.blobs IS NOT NULL)) "  \
-    "    RETURNING l.blob), "                                                             \
-    "kept AS ("                                                                           \
-    "    UPDATE gangsaw.blob b "                                                          \
-    "    SET expires_at = gangsaw.kept_until(now(), $2::double precision) "               \
-    "    WHERE b.id = ANY (ARRAY("                                                        \
-    "            SELECT u.blob FROM unlinked u "                                          \
-    "            UNION ALL SELECT unnest(e.output_blobs) FROM ended e)) "                 \
+#define JOB_STORE_ENDED                                                             \
+    "removed AS ("                                                                  \
+    "    DELETE FROM gangsaw.job j WHERE j.id = ANY (ARRAY(SELECT e.id FROM ended " \
+    "e))), " JOB_KEEP_ENDED
+
+/* The same where `ended` has removed them itself. */
+#define JOB_KEEP_ENDED                                                                   \
+    "stored AS ("                                                                        \
+    "    INSERT INTO gangsaw.job_done (" JOB_DONE_COLUMNS ") "                           \
+    "    SELECT " JOB_DONE_COLUMNS " FROM ended), "                                      \
+    "unlinked AS ("                                                                      \
+    "    DELETE FROM gangsaw.job_blob l "                                                \
+    "    WHERE l.job = ANY (ARRAY(SELECT e.id FROM ended e WHERE e.blobs IS NOT NULL)) " \
+    "    RETURNING l.blob), "                                                            \
+    "kept AS ("                                                                          \
+    "    UPDATE gangsaw.blob b "                                                         \
+    "    SET expires_at = gangsaw.kept_until(now(), $2::double precision) "              \
+    "    WHERE b.id = ANY (ARRAY("                                                       \
+    "            SELECT u.blob FROM unlinked u "                                         \
+    "            UNION ALL SELECT unnest(e.output_blobs) FROM ended e)) "                \
     "      AND b.expires_at < gangsaw.kept_until(now(), $2::double precision)) "
 
 /*

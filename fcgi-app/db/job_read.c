@@ -56,11 +56,18 @@ void job_states_send(struct db *db, const int64_t *ids, int count, db_done *done
 /*
  * A state is part of the text, so that it proves which of the two tables, and which of the partial
  * indexes, it is about; and each set of filters is a statement of its own, so that it has its own
- * plan. With a tag the plan depends on how frequent that one is: it is made anew each time.
+ * plan. All walk an index from its end until there are enough: by tag alone it is that of job_tag,
+ * with each job looked up; elsewhere the tag only filters, since few jobs are in the other states,
+ * or have the task.
  */
 #define LIST_SQL(where)                                                                  \
     "SELECT " JOB_COLUMNS_SHORT " FROM gangsaw.any_job a WHERE a.id < $1::bigint " where \
     "ORDER BY a.id DESC LIMIT $2::integer"
+#define LIST_BY_TAG_SQL(where)                                                    \
+    "SELECT " JOB_COLUMNS_SHORT " FROM gangsaw.job_tag t CROSS JOIN LATERAL ("    \
+    "    SELECT * FROM gangsaw.any_job a WHERE a.id = t.job " where "LIMIT 1) a " \
+    "WHERE t.tag = $3::text AND t.job < $1::bigint "                              \
+    "ORDER BY t.tag DESC, t.job DESC LIMIT $2::integer"
 #define TASK "AND a.task = $3::text "
 #define TAG "AND a.tags @> ARRAY[$3::text] "
 #define TASK_AND_TAG "AND a.task = $3::text AND a.tags @> ARRAY[$4::text] "
@@ -69,24 +76,22 @@ struct list_statements {
     struct db_statement all, by_task, by_tag, by_both;
 };
 
-#define LISTS(suffix, where)                                                      \
-    {                                                                             \
-        .all = {.name = "job_list" suffix, .sql = LIST_SQL(where)},               \
-        .by_task = {.name = "job_list_task" suffix, .sql = LIST_SQL(where TASK)}, \
-        .by_tag = {.name = "job_list_tag" suffix,                                 \
-                   .sql = LIST_SQL(where TAG),                                    \
-                   .is_unprepared = true},                                        \
-        .by_both = {.name = "job_list_task_tag" suffix,                           \
-                    .sql = LIST_SQL(where TASK_AND_TAG),                          \
-                    .is_unprepared = true},                                       \
+#define LISTS(suffix, where, by_tag_sql)                                                  \
+    {                                                                                     \
+        .all = {.name = "job_list" suffix, .sql = LIST_SQL(where)},                       \
+        .by_task = {.name = "job_list_task" suffix, .sql = LIST_SQL(where TASK)},         \
+        .by_tag = {.name = "job_list_tag" suffix, .sql = by_tag_sql},                     \
+        .by_both = {.name = "job_list_both" suffix, .sql = LIST_SQL(where TASK_AND_TAG)}, \
     }
-#define STATE_LISTS(state) LISTS("_" state, "AND a.state = '" state "' ")
+#define OF_STATE(state) "AND a.state = '" state "' "
+#define MOST(state) LISTS("_" state, OF_STATE(state), LIST_BY_TAG_SQL(OF_STATE(state)))
+#define FEW(state) LISTS("_" state, OF_STATE(state), LIST_SQL(OF_STATE(state) TAG))
 
-static const struct list_statements lists_of_any = LISTS("", "");
+static const struct list_statements lists_of_any = LISTS("", "", LIST_BY_TAG_SQL(""));
 static const struct list_statements lists_by_state[JOB_STATE_COUNT] = {
-    [JOB_QUEUED] = STATE_LISTS("queued"),   [JOB_SCHEDULED] = STATE_LISTS("scheduled"),
-    [JOB_RUNNING] = STATE_LISTS("running"), [JOB_SUCCEEDED] = STATE_LISTS("succeeded"),
-    [JOB_FAILED] = STATE_LISTS("failed"),   [JOB_CANCELED] = STATE_LISTS("canceled"),
+    [JOB_QUEUED] = FEW("queued"),   [JOB_SCHEDULED] = FEW("scheduled"),
+    [JOB_RUNNING] = FEW("running"), [JOB_SUCCEEDED] = MOST("succeeded"),
+    [JOB_FAILED] = FEW("failed"),   [JOB_CANCELED] = FEW("canceled"),
 };
 
 static const struct db_statement *list_statement(const struct job_filter *filter)

@@ -17,9 +17,9 @@
 
 /*
  * Ids ascend in the batch's order, so what comes back tells which are new: rows (true, id) for
- * those that were given an id, (false, id) for those stored. The others found their unique key
- * taken. Turns are given per lane and priority. Keys are inserted in one order, so that batches do
- * not deadlock.
+ * those that were given an id, which is asked for ($14) only where a unique key may be taken,
+ * (false, id) for those stored. The row without a kind has the time, in µs. Turns are given per
+ * lane and priority. Keys are inserted in one order, so that batches do not deadlock.
  */
 static const struct db_statement store_statement = {
     .name = "job_store",
@@ -59,16 +59,21 @@ static const struct db_statement store_statement = {
         "    FROM placed p "
         "    ORDER BY p.unique_key, p.task, p.id "
         "    ON CONFLICT (tenant, task, unique_key) WHERE unique_key IS NOT NULL DO NOTHING "
-        "    RETURNING id, state, blobs), "
+        "    RETURNING id, state, blobs, tags), "
         "linked AS ("
         "    INSERT INTO gangsaw.job_blob (blob, job) "
         "    SELECT DISTINCT b.blob, s.id FROM stored s CROSS JOIN LATERAL unnest(s.blobs) AS b "
         "(blob)), "
+        "tagged AS ("
+        "    INSERT INTO gangsaw.job_tag (tag, job) "
+        "    SELECT DISTINCT t.tag, s.id FROM stored s CROSS JOIN LATERAL unnest(s.tags) AS t "
+        "(tag)), "
         "woken AS MATERIALIZED ("
         "    SELECT gangsaw.wake() FROM stored s WHERE s.state = 'queued' LIMIT 1) "
-        "SELECT true, g.id FROM given g "
+        "SELECT true, g.id FROM given g WHERE $14::boolean "
         "UNION ALL SELECT false, s.id FROM stored s "
-        "UNION ALL SELECT NULL, NULL FROM woken",
+        "UNION ALL SELECT NULL, (extract(epoch FROM now()) * 1000000)::bigint "
+        "          FROM (SELECT FROM woken) w RIGHT JOIN (SELECT) always ON true",
 };
 
 static const struct db_statement holders_statement = {
@@ -146,13 +151,22 @@ static const char *blobs_text(struct arena *a, const struct job_new *job)
     return job->blob_count > 0 ? array_text(db_ints(a, job->blobs, job->blob_count)) : NULL;
 }
 
+static bool has_unique(const struct batch *b)
+{
+    for (int i = 0; i < b->waiting_count; i++) {
+        if (b->jobs[b->waiting[i]].unique_key)
+            return true;
+    }
+    return false;
+}
+
 static int64_t seconds_us(double seconds)
 {
     return seconds > 0 && seconds < 1e9 ? llround(seconds * 1e6) : 0;
 }
 
 /* The values of store_statement, for the jobs that are waiting. */
-#define STORE_VALUES 13
+#define STORE_VALUES 14
 static void fill_values(const struct batch *b, struct db_value ret_values[STORE_VALUES])
 {
     struct arena *a = b->arena;
@@ -196,6 +210,7 @@ static void fill_values(const struct batch *b, struct db_value ret_values[STORE_
         db_texts(a, tags, n),
         db_texts(a, blobs, n),
         db_texts(a, request_id, n),
+        db_bool(has_unique(b)),
     };
     memcpy(ret_values, values, sizeof(values));
 }
@@ -206,30 +221,45 @@ static int compare_ids(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+/* As the statement has it. */
+static struct job_stored as_stored(const struct job_new *job, int64_t id, int64_t now_us)
+{
+    int64_t ready_us =
+        job->run_at_us > 0 ? job->run_at_us : now_us + seconds_us(job->delay_seconds);
+    return (struct job_stored){.id = id,
+                               .is_new = true,
+                               .created_us = now_us,
+                               .ready_us = ready_us > now_us ? ready_us : now_us};
+}
+
 /* Ids that were given, in order, and those that were stored; jobs without one go on waiting. */
 static int take_stored(struct batch *b, const struct db_rows *rows, struct error *reterr)
 {
     int count = db_count(rows), given_count = 0, stored_count = 0, left = 0;
-    int64_t *given = arena_alloc(b->arena, (size_t)count * sizeof(*given));
+    int64_t *given = arena_alloc(b->arena, (size_t)count * sizeof(*given)), now_us = 0;
     int64_t *stored = arena_alloc(b->arena, (size_t)count * sizeof(*stored));
 
     for (int i = 0; i < count; i++) {
         if (db_is_null(rows, i, 0))
-            continue;
-        if (db_get_bool(rows, i, 0))
+            now_us = db_get_int(rows, i, 1);
+        else if (db_get_bool(rows, i, 0))
             given[given_count++] = db_get_int(rows, i, 1);
         else
             stored[stored_count++] = db_get_int(rows, i, 1);
     }
+    qsort(given, (size_t)given_count, sizeof(*given), compare_ids);
+    qsort(stored, (size_t)stored_count, sizeof(*stored), compare_ids);
+    if (stored_count == b->waiting_count) {
+        given = stored;
+        given_count = stored_count;
+    }
     if (given_count != b->waiting_count)
         return error_internal(reterr, "job_store: %d ids for %d jobs", given_count,
                               b->waiting_count);
-    qsort(given, (size_t)given_count, sizeof(*given), compare_ids);
-    qsort(stored, (size_t)stored_count, sizeof(*stored), compare_ids);
     for (int i = 0, k = 0; i < given_count; i++) {
         int job = b->waiting[i];
         if (k < stored_count && stored[k] == given[i]) {
-            b->stored[job] = (struct job_stored){.id = given[i], .is_new = true};
+            b->stored[job] = as_stored(&b->jobs[job], given[i], now_us);
             k++;
         } else {
             b->waiting[left++] = job;
@@ -287,6 +317,35 @@ static int store_jobs(struct batch *b, struct error *reterr)
         return error_set(reterr, ERR_CONFLICT,
                          "Jobs with the same unique key come and go too fast; try again.");
     return 0;
+}
+
+struct job_row job_new_row(const struct job_new *job, const struct job_stored *stored,
+                           struct arena *a)
+{
+    const char **tags = NULL;
+    if (job->tag_count > 0) {
+        tags = arena_alloc(a, ((size_t)job->tag_count + 1) * sizeof(*tags));
+        memcpy(tags, job->tags, (size_t)job->tag_count * sizeof(*tags));
+    }
+    return (struct job_row){
+        .id = stored->id,
+        .state = stored->ready_us > stored->created_us ? JOB_SCHEDULED : JOB_QUEUED,
+        .task = job->task,
+        .lane = job->lane,
+        .tenant = TENANT,
+        .params = job->params,
+        .unique_key = job->unique_key,
+        .request_id = job->request_id,
+        .tags = tags,
+        .priority = job->priority,
+        .max_attempts = job->max_attempts,
+        .timeout_seconds = job->timeout_seconds > 0 ? job->timeout_seconds : NAN,
+        .fraction = NAN,
+        .created_us = stored->created_us,
+        .ready_us = stored->ready_us,
+        .run_ms = NAN,
+        .cpu_ms = NAN,
+    };
 }
 
 static int check_blobs(const struct batch *b, struct error *reterr)

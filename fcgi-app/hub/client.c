@@ -121,12 +121,36 @@ static void respond_problem(struct client *c, const struct error *error)
     respond(c, answer);
 }
 
-static void redirect(struct client *c, uint64_t *counter)
+static void redirect(struct client *c)
 {
     struct strbuf *answer = new_answer(c);
-    ++*counter;
     answer_redirect(answer, c->target.then);
     respond(c, answer);
+}
+
+/* Give out the next turn to ask the pool `api`. Returns how long it is until then; 0: now. */
+static int64_t take_turn(struct clients *cs)
+{
+    int64_t now_us = clock_us(), earliest_us = now_us - CLIENT_TURNS_BURST * cs->turn_every_us;
+    if (cs->turn_us < earliest_us)
+        cs->turn_us = earliest_us;
+    cs->turn_us += cs->turn_every_us;
+    return cs->turn_us > now_us ? cs->turn_us - now_us : 0;
+}
+
+/* Its wait is over. */
+static void release(struct client *c, uint64_t *counter)
+{
+    int64_t left_us = take_turn(c->all);
+    ++*counter;
+    if (left_us == 0) {
+        redirect(c);
+        return;
+    }
+    watch_socket(c, 0);
+    unlink_client(c);
+    enter(c, CLIENT_LEAVING);
+    timer_set(&c->all->timers, &c->timer, clock_us() + left_us);
 }
 
 /* ---- event streams */
@@ -258,7 +282,7 @@ void clients_found(struct clients *cs, struct watched *job, const struct job_row
     for (struct client *c = LIST_FIRST(&job->clients), *next; c; c = next) {
         next = LIST_NEXT(c, link);
         if (c->state == CLIENT_WAITING && is_final) {
-            redirect(c, &cs->counts.ended);
+            release(c, &cs->counts.ended);
         } else if (c->state == CLIENT_STREAMING && !row) {
             tell_gone(c);
         } else if (c->state == CLIENT_STREAMING) {
@@ -273,12 +297,18 @@ void clients_found(struct clients *cs, struct watched *job, const struct job_row
 
 /* ---- requests */
 
-/* The hub ends, or the time is over. */
+/* The hub ends, or the time is over. Browsers come back by turns too. */
 static void conclude(struct client *c)
 {
-    if (!c->target.is_stream)
-        redirect(c, &c->all->counts.timed_out);
-    else if (c->is_open || begin_stream(c))
+    struct clients *cs = c->all;
+    if (!c->target.is_stream) {
+        release(c, &cs->counts.timed_out);
+        return;
+    }
+    struct strbuf *text = new_answer(c);
+    add_beginning(c, text);
+    strbuf_addf(text, "retry: %lld\n\n", (long long)(EVENTS_RETRY_MS + take_turn(cs) / 1000));
+    if (push(c, text))
         end_stream(c);
 }
 
@@ -424,6 +454,8 @@ static void tick(struct client *c)
         drop_counted(c, &c->all->counts.invalid);
     else if (c->state == CLIENT_ENDING)
         drop_counted(c, &c->all->counts.slow);
+    else if (c->state == CLIENT_LEAVING)
+        redirect(c);
     else if (!c->target.is_stream || c->timer.due_us >= c->end_us)
         conclude(c);
     else if (c->is_open)
@@ -459,14 +491,15 @@ void clients_finish(struct clients *cs)
     cs->is_finishing = true;
     for (struct client *c = LIST_FIRST(&cs->everyone), *next; c; c = next) {
         next = LIST_NEXT(c, everyone_link);
-        if (c->state != CLIENT_READING && c->state != CLIENT_ENDING)
+        if (c->state != CLIENT_READING && c->state != CLIENT_LEAVING && c->state != CLIENT_ENDING)
             conclude(c);
     }
 }
 
-int clients_open(struct clients *cs, int epoll_fd, int limit, struct error *reterr)
+int clients_open(struct clients *cs, int epoll_fd, int limit, int cores, struct error *reterr)
 {
     *cs = (struct clients){.epoll_fd = epoll_fd, .limit = limit};
+    cs->turn_every_us = 1000000 / (CLIENT_TURNS_PER_CORE * (int64_t)(cores > 0 ? cores : 1));
     cs->answer = cs->event = (struct strbuf)STRBUF_INIT;
     LIST_INIT(&cs->everyone);
     LIST_INIT(&cs->held);
@@ -480,8 +513,12 @@ int clients_open(struct clients *cs, int epoll_fd, int limit, struct error *rete
 void clients_close(struct clients *cs)
 {
     struct client *c;
-    while ((c = LIST_FIRST(&cs->everyone)))
-        drop(c);
+    while ((c = LIST_FIRST(&cs->everyone))) {
+        if (c->state == CLIENT_LEAVING)
+            redirect(c);
+        else
+            drop(c);
+    }
     timers_close(&cs->timers);
     arena_free(cs->scratch);
     free(cs->bytes);

@@ -16,10 +16,16 @@
 
 #define CLIENT_READERS_MAX 1024 /* whose request is being read; more stay in the backlog */
 
+/* Where a wait ends, nginx asks the pool `api` at once, and thousands may wait for one job. So many
+ * go on together, which its backlog takes, the others by turns, somewhat slower than it answers. */
+#define CLIENT_TURNS_BURST 64
+#define CLIENT_TURNS_PER_CORE 1000 /* a second */
+
 enum client_state {
     CLIENT_READING,   /* its request */
     CLIENT_HELD,      /* until the secret is known that its job's id is checked with */
     CLIENT_WAITING,   /* for the end of its job */
+    CLIENT_LEAVING,   /* its wait is over; until its turn to go on */
     CLIENT_STREAMING, /* its job's events */
     CLIENT_ENDING,    /* the rest of its stream is being sent */
     CLIENT_STATE_COUNT
@@ -42,6 +48,8 @@ struct clients {
     struct watch *watch; /* lives as long */
     struct timers timers;
     struct client_list everyone, held;
+    int64_t turn_us;       /* when the turn was that was given out last */
+    int64_t turn_every_us; /* between two of them */
     int total;
     int by_state[CLIENT_STATE_COUNT];
     struct client_counts counts;
@@ -53,8 +61,9 @@ struct clients {
 };
 
 /* `watch` is set before the first client comes. */
-int clients_open(struct clients *cs, int epoll_fd, int limit, struct error *reterr);
-void clients_close(struct clients *cs); /* drops whoever is left */
+int clients_open(struct clients *cs, int epoll_fd, int limit, int cores, struct error *reterr);
+/* Whoever waits for its turn goes on now; the others are dropped. */
+void clients_close(struct clients *cs);
 
 /* May another be accepted? */
 bool clients_have_room(const struct clients *cs);

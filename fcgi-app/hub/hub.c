@@ -28,10 +28,11 @@
 #define BACKLOG 4096
 #define EVENTS_AT_ONCE 512
 #define ACCEPTS_AT_ONCE 512
-#define FILES_SPARE 64        /* besides clients: sockets, log, what libraries open */
-#define FINISH_US 1000000     /* after TERM: for those whose request or answer is under way */
-#define PAUSE_US 100000       /* no descriptor or memory for another client */
-#define LOG_EVERY_US 60000000 /* the same complaint again */
+#define FILES_SPARE 64          /* besides clients: sockets, log, what libraries open */
+#define FINISH_US 1000000       /* after TERM: for those whose request or answer is under way */
+#define FINISH_TURNS_US 5000000 /* and so much longer for turns: see client.h */
+#define PAUSE_US 100000         /* no descriptor or memory for another client */
+#define LOG_EVERY_US 60000000   /* the same complaint again */
 
 struct hub {
     struct sockaddr_un address, status_address;
@@ -179,7 +180,7 @@ static int open_hub(struct hub *h, const struct config *cfg, struct error *reter
         open_signals(h, reterr) != 0 || add_source(h, h->signal_fd, &h->signal_fd, reterr) != 0 ||
         add_source(h, h->status_fd, &h->status_fd, reterr) != 0 ||
         add_source(h, h->listen_fd, &h->listen_fd, reterr) != 0 ||
-        clients_open(&h->clients, h->epoll_fd, limit, reterr) != 0 ||
+        clients_open(&h->clients, h->epoll_fd, limit, cfg->cores, reterr) != 0 ||
         watch_open(cfg, &events, &h->watch, reterr) != 0)
         return -1;
     h->clients.watch = h->watch;
@@ -209,6 +210,11 @@ static void close_hub(struct hub *h)
 }
 
 /* ---- the loop */
+
+static int64_t earliest(int64_t a_us, int64_t b_us)
+{
+    return a_us < b_us ? a_us : b_us;
+}
 
 /* True while there may be more. */
 static bool accept_one(struct hub *h)
@@ -274,6 +280,8 @@ static void finish(struct hub *h)
     log_write(LOG_INFO, "stopping", LOG_INT("clients", h->clients.total));
     h->finish_us = clock_us() + FINISH_US;
     clients_finish(&h->clients);
+    if (h->finish_us < h->clients.turn_us) /* until the last turn, within reason */
+        h->finish_us = earliest(h->clients.turn_us, h->finish_us + FINISH_TURNS_US);
     (void)unlink(h->address.sun_path);
     while (h->listen_fd >= 0 && clients_have_room(&h->clients) && accept_one(h))
         ; /* those in the backlog are answered at once */
@@ -299,11 +307,6 @@ static void take_events(struct hub *h)
     }
     if (is_finish)
         finish(h);
-}
-
-static int64_t earliest(int64_t a_us, int64_t b_us)
-{
-    return a_us < b_us ? a_us : b_us;
 }
 
 static void run(struct hub *h)

@@ -33,10 +33,10 @@ void hub_status_print(const struct hub_status *status, struct strbuf *out)
                 cs->is_finishing ? "true" : "false");
     strbuf_addf(out,
                 ",\"clients\":{\"limit\":%d,\"reading\":%d,\"held\":%d,\"waiting\":%d,"
-                "\"streaming\":%d,\"ending\":%d}",
+                "\"leaving\":%d,\"streaming\":%d,\"ending\":%d}",
                 cs->limit, cs->by_state[CLIENT_READING], cs->by_state[CLIENT_HELD],
-                cs->by_state[CLIENT_WAITING], cs->by_state[CLIENT_STREAMING],
-                cs->by_state[CLIENT_ENDING]);
+                cs->by_state[CLIENT_WAITING], cs->by_state[CLIENT_LEAVING],
+                cs->by_state[CLIENT_STREAMING], cs->by_state[CLIENT_ENDING]);
     strbuf_addf(out,
                 ",\"jobs\":%d,\"database\":{\"connected\":%s,\"poll_s\":%.3f,\"statements\":%llu,"
                 "\"notifications\":%llu}",

@@ -116,9 +116,10 @@ static inline struct jobs *jobs_begin(void **state)
     j->heard = arena_strdup(c->arena, "");
     j->api = open_with(DB_WORK_OPTIONS, 10000);
     j->queue = open_with(DB_QUEUE_OPTIONS, 10000);
-    (void)ask(c, c->other,
-              "TRUNCATE gangsaw.job, gangsaw.job_done, gangsaw.job_blob, gangsaw.blob, "
-              "gangsaw.blob_chunk, gangsaw.runner, gangsaw.task, gangsaw.idempotency");
+    (void)ask(
+        c, c->other,
+        "TRUNCATE gangsaw.job, gangsaw.job_done, gangsaw.job_blob, gangsaw.blob, "
+        "gangsaw.blob_chunk, gangsaw.job_tag, gangsaw.runner, gangsaw.task, gangsaw.idempotency");
     jobs_listen(j);
     return j;
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The queue as runners see it, on a real PostgreSQL: who claims what, who may finish it, and what
- * becomes of those who are gone.
+ * The queue as runners and hubs see it, on a real PostgreSQL: who claims what, who may finish it,
+ * and who is told.
  */
 #include "job_fixture.h"
 
 #include <math.h>
-
-#define LOST "UPDATE gangsaw.runner SET expires_at = now() - interval '1 second'"
 
 static void test_jobs_are_claimed_by_lane_priority_and_turn(void **state)
 {
@@ -405,160 +403,6 @@ static void test_no_end_is_missed_by_a_watcher(void **state)
     jobs_end(j);
 }
 
-static void beat(struct jobs *j, int64_t runner, const struct runner_held *held, int count,
-                 struct runner_beat *ret_beat)
-{
-    struct answer w = {.jobs = j};
-    runner_beat_send(j->queue, runner, LEASE_SECONDS, held, count, answer_beat, &w);
-    *ret_beat = await(&w)->beat;
-}
-
-static void test_a_heartbeat_tells_what_is_lost(void **state)
-{
-    struct jobs *j = jobs_begin(state);
-    struct error error;
-    int64_t runner = register_runner(j, 0.001);
-    struct runner_held held[2];
-    struct runner_beat b;
-    struct job_claimed *claimed;
-    (void)store(j, new_job("{}"));
-    (void)store(j, new_job("{}"));
-    assert_int_equal(claim(j, runner, 2, &claimed), 2);
-    for (int i = 0; i < 2; i++)
-        held[i] = (struct runner_held){.id = claimed[i].id, .lease = claimed[i].lease};
-    beat(j, runner, held, 2, &b);
-    assert_false(b.is_fenced);
-    assert_int_equal(b.gone_count, 0);
-    assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.runner WHERE expires_at > now()"), 1);
-    assert_int_equal(job_cancel(j->api, j->arena, held[0].id, DAYS, &error), 0);
-    held[1].lease--; /* a claim that a crash took back */
-    beat(j, runner, held, 2, &b);
-    assert_false(b.is_fenced);
-    assert_int_equal(b.gone_count, 2);
-    beat(j, runner, NULL, 0, &b);
-    assert_false(b.is_fenced);
-    beat(j, runner + 1000, NULL, 0, &b);
-    assert_true(b.is_fenced);
-    jobs_end(j);
-}
-
-static void test_a_lost_runner_is_fenced_and_its_jobs_return(void **state)
-{
-    struct jobs *j = jobs_begin(state);
-    int64_t runner = register_runner(j, LEASE_SECONDS), other;
-    struct job_new last = new_job("{}");
-    struct job_claimed *claimed;
-    struct runner_beat b;
-    int64_t id = store(j, new_job("{}")), over;
-    last.max_attempts = 1;
-    over = store(j, last);
-    assert_int_equal(claim(j, runner, 2, &claimed), 2);
-
-    struct runner_rescue r = rescue(j, 0.001);
-    assert_int_equal(r.fenced, 0); /* alive */
-    change(j, LOST);
-    r = rescue(j, 1e9); /* the server has not been up for so long */
-    assert_int_equal(r.fenced, 0);
-    r = rescue(j, 0.001);
-    assert_int_equal(r.fenced, 1);
-    assert_int_equal(r.returned, 1);
-    assert_int_equal(r.failed, 1);
-
-    struct job_row row = get(j, id);
-    assert_int_equal(row.state, JOB_QUEUED);
-    assert_int_equal(row.attempt, 1); /* counts */
-    assert_int_equal(row.crashes, 0);
-    assert_non_null(strstr(row.attempts, "saw1"));
-    row = get(j, over);
-    assert_int_equal(row.state, JOB_FAILED);
-    assert_non_null(strstr(row.error, "\"unavailable\""));
-    assert_non_null(strstr(row.error, "saw1"));
-
-    struct job_end end = {.id = id, .lease = claimed[0].lease, .state = JOB_SUCCEEDED};
-    assert_int_equal(complete(j, runner, &end, 1), 0);
-    beat(j, runner, NULL, 0, &b);
-    assert_true(b.is_fenced);
-    struct job_claimed *more;
-    assert_int_equal(claim(j, runner, 1, &more), 0);
-    other = register_runner(j, LEASE_SECONDS);
-    assert_int_equal(claim_one(j, other).id, id);
-    change(j, arena_printf(j->arena, LOST " WHERE id = %lld", (long long)runner));
-    r = rescue(j, 0.001);
-    assert_int_equal(r.fenced + r.returned + r.failed, 0);
-    assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.runner"), 1); /* buried */
-    jobs_end(j);
-}
-
-static void test_a_runner_that_leaves_takes_its_row(void **state)
-{
-    struct jobs *j = jobs_begin(state);
-    struct answer w = {.jobs = j}, again = {.jobs = j};
-    struct error error;
-    bool is_alive;
-    assert_int_equal(runner_any_alive(j->api, &is_alive, &error), 0);
-    assert_false(is_alive);
-    int64_t runner = register_runner(j, LEASE_SECONDS);
-    assert_int_equal(runner_any_alive(j->api, &is_alive, &error), 0);
-    assert_true(is_alive);
-    (void)store(j, new_job("{}"));
-    struct job_claimed claimed = claim_one(j, runner);
-    runner_leave_send(j->queue, runner, answer_nothing, &w);
-    (void)await(&w);
-    assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.runner WHERE is_fenced"), 1);
-    struct runner_rescue r = rescue(j, 0.001);
-    assert_int_equal(r.returned, 1);
-    runner = register_runner(j, LEASE_SECONDS);
-    claimed = claim_one(j, runner);
-    struct job_end end = {.id = claimed.id, .lease = claimed.lease, .state = JOB_SUCCEEDED};
-    assert_int_equal(complete(j, runner, &end, 1), 1);
-    runner_leave_send(j->queue, runner, answer_nothing, &again);
-    (void)await(&again);
-    assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.runner WHERE NOT is_fenced"), 0);
-    jobs_end(j);
-}
-
-static void test_lost_claims_are_recovered(void **state)
-{
-    struct jobs *j = jobs_begin(state);
-    struct answer w = {.jobs = j};
-    struct job_claimed *claimed;
-    int64_t runner = register_runner(j, LEASE_SECONDS);
-    for (int i = 0; i < 3; i++)
-        (void)store(j, new_job("{}"));
-    assert_int_equal(claim(j, runner, 3, &claimed), 3);
-    struct runner_held held = {.id = claimed[1].id, .lease = claimed[1].lease};
-    runner_recover_send(j->queue, runner, &held, 1, answer_recover, &w);
-    assert_int_equal(await(&w)->number, 2);
-    assert_int_equal(get(j, claimed[1].id).state, JOB_RUNNING);
-    struct job_row row = get(j, claimed[0].id);
-    assert_int_equal(row.state, JOB_QUEUED);
-    assert_int_equal(row.attempt, 0);
-    jobs_end(j);
-}
-
-static void test_jobs_that_came_before_their_task_find_its_lane(void **state)
-{
-    struct jobs *j = jobs_begin(state);
-    struct job_claimed *claimed;
-    change(j, "SELECT gangsaw.enqueue('demo.echo') FROM generate_series(1, 3)");
-    change(j, "SELECT gangsaw.enqueue('nobodys.task')");
-    change(j, "SELECT gangsaw.enqueue('image.transform', run_at => now() + interval '1 hour')");
-    int64_t runner = register_runner(j, LEASE_SECONDS);
-    assert_int_equal(claim(j, runner, 10, &claimed), 3);
-    change(j, "UPDATE gangsaw.job SET ready_at = now() WHERE state = 'scheduled'");
-    int count;
-    int64_t next_ms;
-    promote(j, 10, &count, &next_ms);
-    assert_int_equal(claim(j, runner, 10, &claimed), 1);
-    assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.job WHERE lane = 'unknown'"), 1);
-    change(j, "INSERT INTO gangsaw.task VALUES ('nobodys.task', 'cpu/demo')");
-    struct answer w = {.jobs = j};
-    job_prune_send(j->queue, DAYS, answer_prune, &w);
-    (void)await(&w);
-    assert_int_equal(claim(j, runner, 10, &claimed), 1);
-    jobs_end(j);
-}
-
 /* A promise about crashes: what the server had flushed when a completion was answered. */
 static void test_completions_are_flushed_claims_are_not_waited_for(void **state)
 {
@@ -599,11 +443,6 @@ int main(void)
         TEST(test_those_who_watch_are_told),
         TEST(test_many_watched_jobs_are_told_in_few_notifications),
         TEST(test_no_end_is_missed_by_a_watcher),
-        TEST(test_a_heartbeat_tells_what_is_lost),
-        TEST(test_a_lost_runner_is_fenced_and_its_jobs_return),
-        TEST(test_a_runner_that_leaves_takes_its_row),
-        TEST(test_lost_claims_are_recovered),
-        TEST(test_jobs_that_came_before_their_task_find_its_lane),
         TEST(test_completions_are_flushed_claims_are_not_waited_for),
     };
     return cmocka_run_group_tests(tests, migrate_group_setup, fixture_group_teardown);

@@ -25,7 +25,7 @@ struct config {
     const char *server_modules_dir; /* modules: $libdir/gangsaw */
     const char *server_libexec_dir; /* gangsaw-executor: $libexecdir/gangsaw */
     const char *server_migrations_dir; /* $datadir/gangsaw/sql */
-    int server_log_level;           /* enum log_level; debug, info, warning, error; default info */
+    int server_log_level; /* enum log_level; debug, info, warning, error; default info */
     /* [http] */
     int64_t http_max_body_bytes;    /* default 128 MiB; nginx's client_max_body_size agrees */
     int64_t http_max_json_bytes;    /* default 16 MiB */

@@ -174,8 +174,7 @@ static const struct {
      "gangsaw.conf:2: [api] has no option slots; the nearest is [compute] slots"},
     {"\n\n[computer]\nslots = 4\n",
      "gangsaw.conf:4: there is no section [computer]; the nearest is [compute]"},
-    {"[archive]\nx = 4\n",
-     "gangsaw.conf:2: there is no section [archive]; there are server, http"},
+    {"[archive]\nx = 4\n", "gangsaw.conf:2: there is no section [archive]; there are server, http"},
     {"[task]\nx = 4\n", "there is no section [task]"},
     {"[compute]\n = 4\n", "gangsaw.conf:2: [compute] has no option"},
     /* integers */

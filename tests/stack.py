@@ -261,8 +261,8 @@ class Stack:
         """Run SQL in the database: rows as lists of text, None for NULL, of all statements in it."""
         done = subprocess.run(
             [find_psql(), "-X", "-q", "-t", "--csv", "-v", "ON_ERROR_STOP=1", "-P", f"null={NO_VALUE}",
-             "-c", text, self.database_url],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300,
+             "-f", "-", self.database_url],
+            input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         rows = csv.reader(io.StringIO(done.stdout))

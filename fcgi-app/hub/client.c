@@ -479,8 +479,8 @@ int64_t clients_due(const struct clients *cs)
 
 void clients_secret_known(struct clients *cs)
 {
-    struct client *c;
-    while ((c = LIST_FIRST(&cs->held))) {
+    for (struct client *c = LIST_FIRST(&cs->held), *next; c; c = next) {
+        next = LIST_NEXT(c, link);
         unlink_client(c);
         attach(c);
     }
@@ -512,8 +512,8 @@ int clients_open(struct clients *cs, int epoll_fd, int limit, int cores, struct 
 
 void clients_close(struct clients *cs)
 {
-    struct client *c;
-    while ((c = LIST_FIRST(&cs->everyone))) {
+    for (struct client *c = LIST_FIRST(&cs->everyone), *next; c; c = next) {
+        next = LIST_NEXT(c, everyone_link);
         if (c->state == CLIENT_LEAVING)
             redirect(c);
         else

@@ -69,6 +69,16 @@ def connected_waiter(stack, id, seconds=60):
     return s
 
 
+def connected_waiters(stack, ids, count):
+    """So many of them, in bursts: the backlog of the pool `api` is not for more."""
+    sockets = []
+    while len(sockets) < count:
+        begun = len(sockets)
+        sockets += [connected_waiter(stack, ids[i % len(ids)]) for i in range(begun, min(begun + BURST, count))]
+        wait_until_held(stack, len(sockets))
+    return sockets
+
+
 def whole_answer(s):
     answer = b""
     while chunk := s.recv(65536):
@@ -132,8 +142,7 @@ def test_all_clients_of_one_job_are_answered(stack):
 
 def test_waiting_clients_hold_no_worker(stack):
     ids = stored_many(stack, 200)
-    sockets = [connected_waiter(stack, id) for id in ids]
-    wait_until_held(stack, len(ids))
+    sockets = connected_waiters(stack, ids, len(ids))
     stack.settle()
     assert stack.get("/livez").status_code == 200
     cancel_all(stack)
@@ -174,11 +183,7 @@ def many_files():
 @pytest.mark.parametrize("job_count", [1, MANY])
 def test_five_thousand_clients_may_wait(stack, many_files, job_count):
     ids = stored_many(stack, job_count)
-    sockets = []
-    while len(sockets) < MANY:  # the pool's backlog is for bursts only
-        begun = len(sockets)
-        sockets += [connected_waiter(stack, ids[i % job_count]) for i in range(begun, begun + BURST)]
-        wait_until_held(stack, len(sockets), 60)
+    sockets = connected_waiters(stack, ids, MANY)
     assert stack.status()["hub"]["jobs"] == job_count
     ready = select.poll()
     for s in sockets:

@@ -20,9 +20,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/run_socket.h"
 #include "base/user.h"
 #include "hub/client.h"
-#include "hub/listen.h"
 #include "hub/status.h"
 
 #define BACKLOG 4096
@@ -35,8 +35,8 @@
 #define LOG_EVERY_US 60000000   /* the same complaint again */
 
 struct hub {
-    struct sockaddr_un address, status_address;
-    int epoll_fd, listen_fd, status_fd, signal_fd;
+    struct run_socket listening, status;
+    int epoll_fd, signal_fd;
     int64_t started_us;
     struct watch *watch;
     struct clients clients;
@@ -151,13 +151,10 @@ static int open_signals(struct hub *h, struct error *reterr)
 
 static int open_sockets(struct hub *h, const struct config *cfg, struct error *reterr)
 {
-    if (listen_address(cfg, "hub.sock", &h->address, reterr) != 0 ||
-        listen_address(cfg, "hub.status", &h->status_address, reterr) != 0)
-        return -1;
     /* hub.status first: who finds it taken has not touched the other. */
-    if (listen_open(cfg, &h->status_address, 16, &h->status_fd, reterr) != 0)
+    if (run_socket_open(cfg, HUB_STATUS_SOCKET, SOCK_STREAM, 16, &h->status, reterr) != 0)
         return -1;
-    return listen_open(cfg, &h->address, BACKLOG, &h->listen_fd, reterr);
+    return run_socket_open(cfg, "hub.sock", SOCK_STREAM, BACKLOG, &h->listening, reterr);
 }
 
 static int open_hub(struct hub *h, const struct config *cfg, struct error *reterr)
@@ -178,8 +175,8 @@ static int open_hub(struct hub *h, const struct config *cfg, struct error *reter
     /* The sockets while we may still write the directory; everything else without root. */
     if (open_sockets(h, cfg, reterr) != 0 || user_drop_root(cfg->server_user, reterr) != 0 ||
         open_signals(h, reterr) != 0 || add_source(h, h->signal_fd, &h->signal_fd, reterr) != 0 ||
-        add_source(h, h->status_fd, &h->status_fd, reterr) != 0 ||
-        add_source(h, h->listen_fd, &h->listen_fd, reterr) != 0 ||
+        add_source(h, h->status.fd, &h->status, reterr) != 0 ||
+        add_source(h, h->listening.fd, &h->listening, reterr) != 0 ||
         clients_open(&h->clients, h->epoll_fd, limit, cfg->cores, reterr) != 0 ||
         watch_open(cfg, &events, &h->watch, reterr) != 0)
         return -1;
@@ -188,19 +185,10 @@ static int open_hub(struct hub *h, const struct config *cfg, struct error *reter
     return 0;
 }
 
-static void close_listening(int *fd, const struct sockaddr_un *address)
-{
-    if (*fd < 0)
-        return;
-    (void)unlink(address->sun_path); /* before it is closed: behind us another hub may come */
-    (void)close(*fd);
-    *fd = -1;
-}
-
 static void close_hub(struct hub *h)
 {
-    close_listening(&h->listen_fd, &h->address);
-    close_listening(&h->status_fd, &h->status_address);
+    run_socket_close(&h->listening);
+    run_socket_close(&h->status);
     clients_close(&h->clients);
     watch_close(h->watch);
     if (h->signal_fd >= 0)
@@ -219,7 +207,7 @@ static int64_t earliest(int64_t a_us, int64_t b_us)
 /* True while there may be more. */
 static bool accept_one(struct hub *h)
 {
-    int fd = accept4(h->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(h->listening.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0) {
         client_accept(&h->clients, fd);
         return true;
@@ -248,17 +236,17 @@ static void set_listening(struct hub *h)
     if (h->pause_us != 0 && clock_us() >= h->pause_us)
         h->pause_us = 0;
     bool is_wanted = h->pause_us == 0 && clients_have_room(&h->clients);
-    if (h->listen_fd < 0 || is_wanted == h->is_listening)
+    if (h->listening.fd < 0 || is_wanted == h->is_listening)
         return;
-    struct epoll_event event = {.events = is_wanted ? EPOLLIN : 0, .data.ptr = &h->listen_fd};
-    if (epoll_ctl(h->epoll_fd, EPOLL_CTL_MOD, h->listen_fd, &event) == 0)
+    struct epoll_event event = {.events = is_wanted ? EPOLLIN : 0, .data.ptr = &h->listening};
+    if (epoll_ctl(h->epoll_fd, EPOLL_CTL_MOD, h->listening.fd, &event) == 0)
         h->is_listening = is_wanted;
 }
 
 /* In one go, without waiting: it fits in a new socket's buffer. */
 static void answer_status(const struct hub *h)
 {
-    int fd = accept4(h->status_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(h->status.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
     const struct hub_status status = {.started_us = h->started_us, .clients = &h->clients};
@@ -282,11 +270,11 @@ static void finish(struct hub *h)
     clients_finish(&h->clients);
     if (h->finish_us < h->clients.turn_us) /* until the last turn, within reason */
         h->finish_us = earliest(h->clients.turn_us, h->finish_us + FINISH_TURNS_US);
-    (void)unlink(h->address.sun_path);
-    while (h->listen_fd >= 0 && clients_have_room(&h->clients) && accept_one(h))
+    (void)unlink(h->listening.address.sun_path);
+    while (h->listening.fd >= 0 && clients_have_room(&h->clients) && accept_one(h))
         ; /* those in the backlog are answered at once */
-    (void)close(h->listen_fd);
-    h->listen_fd = -1;
+    (void)close(h->listening.fd);
+    h->listening.fd = -1;
 }
 
 static void take_events(struct hub *h)
@@ -298,9 +286,9 @@ static void take_events(struct hub *h)
         void *source = events[i].data.ptr;
         if (source == &h->signal_fd)
             is_finish = true; /* behind the clients of these events: it frees others */
-        else if (source == &h->status_fd)
+        else if (source == &h->status)
             answer_status(h);
-        else if (source == &h->listen_fd)
+        else if (source == &h->listening)
             accept_clients(h);
         else
             client_ready(&h->clients, source, events[i].events);
@@ -332,7 +320,7 @@ int hub_main(const struct config *cfg)
 {
     static struct hub h;
     struct error error;
-    h.epoll_fd = h.listen_fd = h.status_fd = h.signal_fd = -1;
+    h.epoll_fd = h.listening.fd = h.status.fd = h.signal_fd = -1;
     h.started_us = clock_us();
     if (open_hub(&h, cfg, &error) != 0) {
         log_write(LOG_ERROR, "hub cannot start", LOG_ERR(error));

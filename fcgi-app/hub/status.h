@@ -12,6 +12,7 @@
 #include "hub/client.h"
 
 #define HUB_STATUS_VERSION 1
+#define HUB_STATUS_SOCKET "hub.status"
 
 struct hub_status {
     int64_t started_us;

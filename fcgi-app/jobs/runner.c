@@ -96,27 +96,6 @@ static void find_tasks(struct runner *r)
 }
 
 /* Where api tells of a job that it has just stored. */
-static int open_wake_socket(struct runner *r, struct error *reterr)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int size = snprintf(address.sun_path, sizeof(address.sun_path), "%s/runner.wake",
-                        r->config->server_run_dir);
-    if (size < 0 || (size_t)size >= sizeof(address.sun_path))
-        return error_set(reterr, ERR_INTERNAL, "server.run_dir is too long for a socket's name.");
-    (void)unlink(address.sun_path);
-    r->wake_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t mask = umask(0117);
-    bool is_open =
-        r->wake_fd >= 0 && bind(r->wake_fd, (struct sockaddr *)&address, sizeof(address)) == 0;
-    int saved = errno;
-    (void)umask(mask);
-    if (!is_open)
-        return error_set(reterr, ERR_INTERNAL, "Cannot listen on %s: %s.", address.sun_path,
-                         strerror(saved));
-    memcpy(r->wake_path, address.sun_path, sizeof(r->wake_path));
-    return user_give_file(r->config->server_user, r->wake_path, reterr);
-}
-
 static int open_signals(struct runner *r, struct error *reterr)
 {
     static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
@@ -179,7 +158,7 @@ static void open_connections(struct runner *r)
 
 static int open_runner(struct runner *r, struct error *reterr)
 {
-    r->signal_fd = r->wake_fd = r->status_fd = -1;
+    r->signal_fd = r->wake.fd = r->status.fd = -1;
     r->arena = arena_new();
     r->scratch = arena_new();
     r->started_us = clock_us();
@@ -189,8 +168,8 @@ static int open_runner(struct runner *r, struct error *reterr)
         r->random = (uint64_t)r->started_us | 1;
     raise_limits();
     if (catalog_open(r->config, &r->catalog, reterr) != 0 || status_open(r, reterr) != 0 ||
-        open_wake_socket(r, reterr) != 0 || user_drop_root(r->config->server_user, reterr) != 0 ||
-        open_signals(r, reterr) != 0)
+        run_socket_open(r->config, "runner.wake", SOCK_DGRAM, 0, &r->wake, reterr) != 0 ||
+        user_drop_root(r->config->server_user, reterr) != 0 || open_signals(r, reterr) != 0)
         return -1;
     find_tasks(r);
     int slots[TASK_CLASS_COUNT];
@@ -216,15 +195,10 @@ static void close_runner(struct runner *r)
     db_close(r->blobs);
     while (r->spare_count > 0)
         arena_free(r->spare[--r->spare_count]);
-    if (r->wake_path[0])
-        (void)unlink(r->wake_path);
-    if (r->status_path[0])
-        (void)unlink(r->status_path);
-    const int fds[] = {r->signal_fd, r->wake_fd, r->status_fd};
-    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-        if (fds[i] >= 0)
-            (void)close(fds[i]);
-    }
+    run_socket_close(&r->wake);
+    run_socket_close(&r->status);
+    if (r->signal_fd >= 0)
+        (void)close(r->signal_fd);
     catalog_close(r->catalog);
     arena_free(r->scratch);
     arena_free(r->arena);
@@ -332,7 +306,7 @@ static void take_signals(struct runner *r)
 static void take_wakes(struct runner *r)
 {
     char byte;
-    while (recv(r->wake_fd, &byte, sizeof(byte), 0) >= 0)
+    while (recv(r->wake.fd, &byte, sizeof(byte), 0) >= 0)
         ;
     claim_wake(r);
 }
@@ -379,8 +353,8 @@ static void run(struct runner *r)
     struct pollfd fds[WATCH_COUNT] = {
         [WATCH_CREW] = {.fd = crew_fd(r->crew), .events = POLLIN},
         [WATCH_SIGNALS] = {.fd = r->signal_fd, .events = POLLIN},
-        [WATCH_WAKE] = {.fd = r->wake_fd, .events = POLLIN},
-        [WATCH_STATUS] = {.fd = r->status_fd, .events = POLLIN},
+        [WATCH_WAKE] = {.fd = r->wake.fd, .events = POLLIN},
+        [WATCH_STATUS] = {.fd = r->status.fd, .events = POLLIN},
     };
     int64_t crew_us = crew_step(r->crew);
     while (!r->is_done) {

@@ -16,6 +16,7 @@
 #define JOBS_RUNNER_H
 
 #include "api/binding.h"
+#include "base/run_socket.h"
 #include "db/blob.h"
 #include "db/job.h"
 #include "db/runner.h"
@@ -170,8 +171,8 @@ struct runner {
     int64_t drain_deadline_us; /* running attempts are stopped then */
     int64_t give_up_us;        /* the process ends then, whatever is left */
 
-    int signal_fd, wake_fd, status_fd;
-    char wake_path[108], status_path[108];
+    int signal_fd;
+    struct run_socket wake, status;
 };
 
 /* ---- runner.c */

@@ -7,46 +7,18 @@
  */
 #include "jobs/runner.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/user.h"
 
+#define STATUS_SOCKET "runner.status"
 #define STATUS_SIZE_MAX (4 * 1024 * 1024)
-
-static int socket_path(const struct config *cfg, char *path, size_t size, struct error *reterr)
-{
-    int length = snprintf(path, size, "%s/runner.status", cfg->server_run_dir);
-    if (length < 0 || (size_t)length >= size)
-        return error_set(reterr, ERR_INTERNAL, "server.run_dir is too long for a socket's name.");
-    return 0;
-}
 
 int status_open(struct runner *r, struct error *reterr)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (socket_path(r->config, address.sun_path, sizeof(address.sun_path), reterr) != 0)
-        return -1;
-    (void)unlink(address.sun_path); /* of a runner that was killed */
-    r->status_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t mask = umask(0117); /* owner and group may ask */
-    bool is_open = r->status_fd >= 0 &&
-                   bind(r->status_fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-                   listen(r->status_fd, 16) == 0;
-    int saved = errno;
-    (void)umask(mask);
-    if (!is_open)
-        return error_set(reterr, ERR_INTERNAL, "Cannot listen on %s: %s.", address.sun_path,
-                         strerror(saved));
-    memcpy(r->status_path, address.sun_path, sizeof(r->status_path));
-    return user_give_file(r->config->server_user, r->status_path, reterr);
+    return run_socket_open(r->config, STATUS_SOCKET, SOCK_STREAM, 16, &r->status, reterr);
 }
 
 /* ---- what it says */
@@ -176,7 +148,7 @@ static void print(const struct runner *r, struct strbuf *out)
 /* In one go, without waiting: who does not take it has to ask again. */
 void status_answer(const struct runner *r)
 {
-    int fd = accept4(r->status_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(r->status.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     int size = STATUS_SIZE_MAX;
     if (fd < 0)
         return;
@@ -190,47 +162,8 @@ void status_answer(const struct runner *r)
 
 /* ---- asking */
 
-static int connect_status(const struct config *cfg, int *ret_fd, struct error *reterr)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (socket_path(cfg, address.sun_path, sizeof(address.sun_path), reterr) != 0)
-        return -1;
-    /* Non-blocking: behind one that hangs, connect() would wait for a place in its backlog. */
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return error_errno(reterr, "status: socket");
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        (void)error_set(reterr, ERR_UNAVAILABLE, "The runner %s (%s: %s).",
-                        errno == EACCES   ? "cannot be asked"
-                        : errno == EAGAIN ? "does not answer"
-                                          : "does not run",
-                        address.sun_path, strerror(errno));
-        (void)close(fd);
-        return -1;
-    }
-    *ret_fd = fd;
-    return 0;
-}
-
 int runner_status_fetch(const struct config *cfg, int timeout_ms, struct strbuf *ret_json,
                         struct error *reterr)
 {
-    int fd = -1;
-    if (connect_status(cfg, &fd, reterr) != 0)
-        return -1;
-    int64_t deadline_us = clock_us() + (int64_t)timeout_ms * 1000;
-    char bytes[16384];
-    ssize_t size = -1;
-    do {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        if (poll(&p, 1, clock_poll_ms(deadline_us)) <= 0)
-            break;
-        size = read(fd, bytes, sizeof(bytes));
-        if (size > 0)
-            strbuf_add(ret_json, bytes, (size_t)size);
-    } while (size > 0);
-    (void)close(fd);
-    if (size != 0 || ret_json->size == 0)
-        return error_set(reterr, ERR_UNAVAILABLE, "The runner did not answer.");
-    return 0;
+    return run_socket_fetch(cfg, STATUS_SOCKET, "The runner", timeout_ms, ret_json, reterr);
 }

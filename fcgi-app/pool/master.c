@@ -12,13 +12,12 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/run_socket.h"
 #include "base/user.h"
 #include "pool/generation.h"
 #include "pool/pool.h"
@@ -33,8 +32,8 @@ struct master {
     enum pool_kind kind;
     const char *config_path;
     char program[PATH_MAX]; /* ours, by its path: after an upgrade that is the new one */
-    char status_path[108];
-    int epoll_fd, signal_fd, status_fd;
+    struct run_socket status;
+    int epoll_fd, signal_fd;
     int64_t started_us;
     int generation_number;
     struct generation *generations; /* newest first */
@@ -67,22 +66,9 @@ static int watch(const struct master *m, int fd, const void *data, struct error 
 
 static int open_status_socket(struct master *m, const struct config *cfg, struct error *reterr)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (status_socket_path(cfg, m->kind, address.sun_path, sizeof(address.sun_path), reterr) != 0)
-        return -1;
-    (void)unlink(address.sun_path); /* of a master that was killed */
-    m->status_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t mask = umask(0117); /* owner and group may ask */
-    bool is_open = m->status_fd >= 0 &&
-                   bind(m->status_fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-                   listen(m->status_fd, 16) == 0;
-    int saved = errno;
-    (void)umask(mask);
-    if (!is_open)
-        return error_set(reterr, ERR_INTERNAL, "Cannot listen on %s: %s.", address.sun_path,
-                         strerror(saved));
-    memcpy(m->status_path, address.sun_path, sizeof(m->status_path));
-    return user_give_file(cfg->server_user, m->status_path, reterr);
+    char name[STATUS_NAME_SIZE];
+    status_socket_name(m->kind, name);
+    return run_socket_open(cfg, name, SOCK_STREAM, 16, &m->status, reterr);
 }
 
 static int open_signals(struct master *m, struct error *reterr)
@@ -148,7 +134,7 @@ static int open_master(struct master *m, struct arena *a, const struct config *c
     /* The socket while we may still write the directory; everything else without root. */
     if (open_status_socket(m, cfg, reterr) != 0 || user_drop_root(cfg->server_user, reterr) != 0 ||
         open_signals(m, reterr) != 0 || watch(m, m->signal_fd, &m->signal_fd, reterr) != 0 ||
-        watch(m, m->status_fd, &m->status_fd, reterr) != 0)
+        watch(m, m->status.fd, &m->status, reterr) != 0)
         return -1;
     return start_generation(m, a, cfg, reterr);
 }
@@ -217,7 +203,7 @@ static void take_signals(struct master *m)
 /* In one go, without waiting: who does not take it has to ask again. */
 static void answer_status(const struct master *m)
 {
-    int fd = accept4(m->status_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(m->status.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     int size = STATUS_SIZE_MAX;
     if (fd < 0)
         return;
@@ -292,7 +278,7 @@ static bool handle(struct master *m, void *source)
         take_signals(m);
         return true;
     }
-    if (source == &m->status_fd)
+    if (source == &m->status)
         answer_status(m);
     else
         read_output(m, source);
@@ -326,15 +312,14 @@ int master_main(enum pool_kind kind, struct arena *a, struct config *cfg)
     m.kind = kind;
     m.config_path = cfg->path[0] ? strdup(cfg->path) : NULL;
     m.started_us = clock_us();
-    m.status_fd = -1;
+    m.status.fd = -1;
     if (open_master(&m, a, cfg, &error) != 0) {
         log_write(LOG_ERROR, "pool cannot start", LOG_STR("pool", pool_name(kind)), LOG_ERR(error));
-        if (m.status_fd >= 0)
-            (void)unlink(m.status_path);
+        run_socket_close(&m.status);
         return 1;
     }
     run(&m);
-    (void)unlink(m.status_path);
+    run_socket_close(&m.status);
     log_write(LOG_INFO, "ended");
     return 0;
 }

@@ -4,16 +4,12 @@
  */
 #include "pool/status.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/run_socket.h"
 #include "pool/backlog.h"
 
 static double seconds_since(int64_t then_us)
@@ -177,57 +173,16 @@ void status_print(const struct pool_status *s, struct strbuf *out)
     strbuf_addstr(out, "}}\n");
 }
 
-int status_socket_path(const struct config *cfg, enum pool_kind kind, char *path, size_t size,
-                       struct error *reterr)
+void status_socket_name(enum pool_kind kind, char name[STATUS_NAME_SIZE])
 {
-    int length = snprintf(path, size, "%s/%s.status", cfg->server_run_dir, pool_name(kind));
-    if (length < 0 || (size_t)length >= size)
-        return error_set(reterr, ERR_INTERNAL, "server.run_dir is too long for a socket's name.");
-    return 0;
-}
-
-static int connect_status(const struct config *cfg, enum pool_kind kind, int *ret_fd,
-                          struct error *reterr)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (status_socket_path(cfg, kind, address.sun_path, sizeof(address.sun_path), reterr) != 0)
-        return -1;
-    /* Non-blocking: behind a master that hangs, connect() would wait for a place in its backlog. */
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return error_errno(reterr, "status: socket");
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        (void)error_set(reterr, ERR_UNAVAILABLE, "Pool %s %s (%s: %s).", pool_name(kind),
-                        errno == EACCES   ? "cannot be asked"
-                        : errno == EAGAIN ? "does not answer"
-                                          : "does not run",
-                        address.sun_path, strerror(errno));
-        (void)close(fd);
-        return -1;
-    }
-    *ret_fd = fd;
-    return 0;
+    (void)snprintf(name, STATUS_NAME_SIZE, "%s.status", pool_name(kind));
 }
 
 int pool_status_fetch(const struct config *cfg, enum pool_kind kind, int timeout_ms,
                       struct strbuf *ret_json, struct error *reterr)
 {
-    int fd = -1;
-    if (connect_status(cfg, kind, &fd, reterr) != 0)
-        return -1;
-    int64_t deadline_us = clock_us() + (int64_t)timeout_ms * 1000;
-    char bytes[16384];
-    ssize_t size = -1;
-    do {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        if (poll(&p, 1, clock_poll_ms(deadline_us)) <= 0)
-            break;
-        size = read(fd, bytes, sizeof(bytes));
-        if (size > 0)
-            strbuf_add(ret_json, bytes, (size_t)size);
-    } while (size > 0);
-    (void)close(fd);
-    if (size != 0 || ret_json->size == 0)
-        return error_set(reterr, ERR_UNAVAILABLE, "Pool %s did not answer.", pool_name(kind));
-    return 0;
+    char name[STATUS_NAME_SIZE], who[STATUS_NAME_SIZE];
+    status_socket_name(kind, name);
+    (void)snprintf(who, sizeof(who), "Pool %s", pool_name(kind));
+    return run_socket_fetch(cfg, name, who, timeout_ms, ret_json, reterr);
 }

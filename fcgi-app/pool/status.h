@@ -23,8 +23,9 @@ struct pool_status {
 /* Append the JSON object. */
 void status_print(const struct pool_status *status, struct strbuf *out);
 
-/* "RUN_DIR/NAME.status" into `path`. Errors: ERR_INTERNAL when it does not fit. */
-int status_socket_path(const struct config *cfg, enum pool_kind kind, char *path, size_t size,
-                       struct error *reterr);
+#define STATUS_NAME_SIZE 32
+
+/* The name of its socket in server.run_dir: "api.status". */
+void status_socket_name(enum pool_kind kind, char name[STATUS_NAME_SIZE]);
 
 #endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run_socket.h - Unix sockets in server.run_dir: made, asked, removed
+ *
+ * Owner and group may connect; made by root they belong to server.user. What a killed process left
+ * behind is replaced, a socket that somebody answers on is not.
+ */
+#ifndef BASE_RUN_SOCKET_H
+#define BASE_RUN_SOCKET_H
+
+#include <sys/un.h>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/strbuf.h"
+
+struct run_socket {
+    int fd; /* non-blocking; -1: none */
+    struct sockaddr_un address;
+};
+
+#define RUN_SOCKET_NONE \
+    {                   \
+        .fd = -1        \
+    }
+
+/*
+ * Make socket `name` ("hub.status") of `type`: SOCK_STREAM, listening, or SOCK_DGRAM. Errors:
+ * ERR_INTERNAL; the detail names the path and what is wrong.
+ */
+int run_socket_open(const struct config *cfg, const char *name, int type, int backlog,
+                    struct run_socket *ret_socket, struct error *reterr);
+
+/* Remove and close it. Nothing to do for RUN_SOCKET_NONE. */
+void run_socket_close(struct run_socket *s);
+
+/*
+ * What the process behind `name` sends to who connects, to the end of the connection; appended.
+ * `who` begins the detail: "The runner". Errors: ERR_UNAVAILABLE when it does not run, or does not
+ * answer within `timeout_ms`.
+ */
+int run_socket_fetch(const struct config *cfg, const char *name, const char *who, int timeout_ms,
+                     struct strbuf *ret_text, struct error *reterr);
+
+#endif

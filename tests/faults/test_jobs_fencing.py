@@ -93,18 +93,28 @@ def test_a_dead_runners_jobs_return_and_count_an_attempt(two):
 
 
 def test_a_claim_lost_in_a_server_crash_cannot_be_finished_twice(start_faults):
-    """Claims are committed asynchronously: a crash right after one makes the server forget it."""
+    """Claims are committed asynchronously: a crash right after one makes the server forget it. The
+    runner is stopped meanwhile, so that what the server has forgotten can be seen."""
     stack = start_faults(jobs_lease_seconds=LEASE, jobs_slots=1)
     stack.sql("ALTER SYSTEM SET wal_writer_delay = '10s'")
     stack.sql("SELECT pg_reload_conf()")
     stack.sql("CHECKPOINT")
-    id = enqueue(stack, "faults.sleep", {"seconds": 3})[0]
+    time.sleep(1)  # what was written before reaches the disk with the next round of the writer
+    id = enqueue(stack, "faults.cooperative", {"seconds": 4, "busy": False})[0]
     wait_for(stack, id, "running")
-    kill(whole(stack, "postgres"))
-    stack.start()
+    runner = stack.pid("runner")
+    os.kill(runner, signal.SIGSTOP)
+    try:
+        kill(whole(stack, "postgres"))
+        stack.dev("start", check=False)
+        rows = stack.sql("SELECT state, lease, runner FROM gangsaw.job")
+    finally:
+        os.kill(runner, signal.SIGCONT)
+    assert rows == [["queued", "0", None]], "the claim was on disk: nothing was tested"
     done = wait_for(stack, id, seconds=60)
-    assert done["state"] == "succeeded"
+    assert (done["state"], done["attempt"]) == ("succeeded", 1)
     assert_each_ended_once(stack, [id])
+    assert stack.pid("runner") == runner
 
 
 def test_the_lease_that_comes_again_after_a_crash_is_not_the_first_runners(two):

@@ -451,7 +451,7 @@ CREATE FUNCTION gangsaw.enqueue(
         FROM jsonb_path_query(enqueue.params, 'lax $.*[*].blob') AS ref (id);
         IF job_blobs IS NOT NULL THEN
             SELECT array_agg(b.id) INTO job_blobs FROM gangsaw.blob b
-            WHERE b.id = ANY (job_blobs) AND b.expires_at > now() AND b.tenant = enqueue.tenant;
+            WHERE b.id = ANY (job_blobs) AND b.expires_at > now() AND b.tenant IN ('', enqueue.tenant);
         END IF;
 
         LOOP

@@ -24,6 +24,26 @@ struct api_trace {
     int64_t parsed_bytes;             /* of a body that was parsed here: what the heap grew by */
 };
 
+/*
+ * A pool's bound on the requests that are in the database at a time, so that those which do not need
+ * it (liveness, readiness, the catalogue) find a worker whatever the database does. All of it NULL:
+ * there is none.
+ */
+enum api_use {
+    API_USE_SHORT, /* a few statements */
+    API_USE_LONG   /* many in turn: what is uploaded, downloaded or stored by the megabyte */
+};
+
+struct api_gate {
+    /* False: every place is taken. May wait for one for a moment, if `may_wait`. */
+    bool (*enter)(void *context, enum api_use use, bool may_wait);
+    void (*leave)(void *context); /* whatever was entered */
+    void *context;
+    int long_limit; /* places for long uses; for the problem's detail */
+};
+
+#define API_LONG_BYTES 262144 /* of a body, or of bytes to send: more make a use a long one */
+
 /* What /readyz knows; in memory shared between the workers of a pool. */
 struct api_readiness {
     _Atomic int64_t asked_us; /* monotonic: when `missing` was found out; 0: never */
@@ -47,6 +67,7 @@ struct api {
     struct compute_watch watch;
     /* Can runs be computed on this host now? NULL: nobody knows. */
     bool (*is_computing)(const struct config *cfg);
+    struct api_gate gate;
     struct api_readiness *readiness; /* NULL: every request asks for itself */
     struct api_trace trace;          /* of the current request */
 };
@@ -58,6 +79,24 @@ struct api {
 int api_open(const struct config *cfg, struct gang *gang, struct api *ret_api,
              struct error *reterr);
 void api_close(struct api *api);
+
+/*
+ * Before a request uses the database, and before its body is read: there has to be one, and a place,
+ * which the request keeps until it is answered. More than once is fine. Errors: ERR_UNAVAILABLE
+ * without a database, ERR_OVERLOADED without a place.
+ */
+int api_use_database(struct api *api, const struct http_request *req, struct error *reterr);
+
+/* It turns out to be a long use. Errors: ERR_OVERLOADED. */
+int api_use_long(struct api *api, struct error *reterr);
+
+/*
+ * Until when (monotonic) a transfer of `size` bytes is to be done. Each statement has its own
+ * budget; without this limit a slow database could hold a worker for as many times that as there
+ * are pieces. Errors of the check: ERR_UNAVAILABLE when it is over.
+ */
+int64_t api_transfer_deadline(const struct api *api, int64_t size);
+int api_transfer_check(int64_t deadline_us, struct error *reterr);
 
 /* Read one request from `stream`, answer it, log it. -1 when the peer was gone. */
 int api_serve(struct api *api, struct http_stream *stream, struct arena *a);

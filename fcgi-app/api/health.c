@@ -46,13 +46,24 @@ HANDLER(health_live)
     return 0;
 }
 
-static int32_t ask_database(struct db *db)
+static int32_t known_of_database(const struct api_readiness *known)
 {
+    if (!known || atomic_load(&known->asked_us) == 0)
+        return MISSING_DATABASE;
+    return atomic_load(&known->missing) & ~MISSING_COMPUTE;
+}
+
+/* It waits for no place: where all are taken, what was known last stands. */
+static int32_t ask_database(const struct api *api)
+{
+    struct db *db = api->db;
     struct error ignored;
     int version;
     bool is_alive;
     if (!db)
         return 0;
+    if (api->gate.enter && !api->gate.enter(api->gate.context, API_USE_SHORT, false))
+        return known_of_database(api->readiness);
     if (db_schema_version(db, &version, &ignored) != 0)
         return MISSING_DATABASE;
     if (version != DB_SCHEMA_VERSION)
@@ -67,7 +78,7 @@ static int32_t ask(const struct api *api)
     int32_t missing = 0;
     if (api->is_computing && !api->is_computing(api->config))
         missing = MISSING_COMPUTE;
-    return missing | ask_database(api->db);
+    return missing | ask_database(api);
 }
 
 /* What is missing, from what is known or by asking. */

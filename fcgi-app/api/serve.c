@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define TRANSFER_BYTES_PER_SECOND (4 << 20) /* the slowest that a transfer may be */
 #define STATUS_CLIENT_LEFT 499 /* nginx's number; nobody is there to see it but the log */
 
 /* The catalogue is constant: its answer is printed once. */
@@ -45,6 +46,52 @@ void api_close(struct api *api)
     *api = (struct api){.watch.fd = -1};
 }
 
+/* ---- the database */
+
+int api_use_long(struct api *api, struct error *reterr)
+{
+    const struct api_gate *gate = &api->gate;
+    if (!gate->enter || gate->enter(gate->context, API_USE_LONG, true))
+        return 0;
+    return error_set(reterr, ERR_OVERLOADED,
+                     "As many uploads, downloads and large requests are under way as the limit "
+                     "allows: %d at a time, by api.workers = %d.",
+                     gate->long_limit, api->config->api_workers);
+}
+
+int api_use_database(struct api *api, const struct http_request *req, struct error *reterr)
+{
+    const struct api_gate *gate = &api->gate;
+    if (!api->db)
+        return error_set(reterr, ERR_UNAVAILABLE,
+                         "This server keeps no jobs and no files: its configuration names no "
+                         "database (database.url).");
+    if (req->content_length > API_LONG_BYTES)
+        return api_use_long(api, reterr);
+    if (!gate->enter || gate->enter(gate->context, API_USE_SHORT, true))
+        return 0;
+    return error_set(reterr, ERR_OVERLOADED,
+                     "The database is busy with as many requests as api.workers = %d allows.",
+                     api->config->api_workers);
+}
+
+int64_t api_transfer_deadline(const struct api *api, int64_t size)
+{
+    double seconds =
+        api->config->database_budget_seconds + (double)size / TRANSFER_BYTES_PER_SECOND;
+    return clock_us() + (int64_t)(seconds * 1e6);
+}
+
+int api_transfer_check(int64_t deadline_us, struct error *reterr)
+{
+    if (clock_us() < deadline_us)
+        return 0;
+    (void)error_set(reterr, ERR_UNAVAILABLE, "The database is too slow at the moment.");
+    return error_cause(reterr, "a transfer was not done by its deadline");
+}
+
+/* ---- a request */
+
 static void log_request(const struct api *api, const struct http_request *req,
                         const struct http_response *res, const struct route_match *match,
                         const struct error *error, bool is_sent)
@@ -75,7 +122,7 @@ static void advise_retry(struct http_response *res, const struct error *error)
         if (strcmp(f->name, "Retry-After") == 0)
             return;
     }
-    if (error->code == ERR_UNAVAILABLE)
+    if (error->code == ERR_UNAVAILABLE || error->code == ERR_OVERLOADED)
         http_response_header(res, "Retry-After", "1");
 }
 
@@ -114,6 +161,8 @@ int api_serve(struct api *api, struct http_stream *stream, struct arena *a)
         if (!is_sent && res.failure.code != ERR_NONE)
             error = res.failure; /* of the body's source: the answer was cut off */
     }
+    if (api->gate.leave)
+        api->gate.leave(api->gate.context);
     log_request(api, req, &res, &match, &error, is_sent);
     bool is_parsed = strcmp(req->media_type, "application/json") == 0 ||
                      strcmp(req->media_type, "multipart/form-data") == 0;

@@ -7,9 +7,13 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+
+#define PLACE_WAIT_US 500000
+#define PLACE_LOOK_NS 500000 /* between two looks; one worker at most waits, the others are in */
 
 static size_t map_size(int count)
 {
@@ -47,7 +51,7 @@ int scoreboard_create(int count, struct scoreboard *ret_board, struct error *ret
 int scoreboard_join(int fd, int index, struct scoreboard *ret_board, struct error *reterr)
 {
     struct stat st = {0};
-    struct scoreboard b = {.fd = fd};
+    struct scoreboard b = {.fd = fd, .index = index};
     if (fstat(fd, &st) == 0 && (size_t)st.st_size > map_size(0))
         b.count = (int)(((size_t)st.st_size - map_size(0)) / sizeof(*b.workers));
     if (index < 0 || index >= b.count || (size_t)st.st_size != map_size(b.count)) {
@@ -55,7 +59,10 @@ int scoreboard_join(int fd, int index, struct scoreboard *ret_board, struct erro
         return error_internal(reterr,
                               "scoreboard: the master runs another build; restart the pool");
     }
-    return map(b, ret_board, reterr);
+    if (map(b, ret_board, reterr) != 0)
+        return -1;
+    scoreboard_leave(ret_board); /* what its predecessor had when it died */
+    return 0;
 }
 
 void scoreboard_close(struct scoreboard *b)
@@ -67,6 +74,73 @@ void scoreboard_close(struct scoreboard *b)
     if (b->fd >= 0)
         (void)close(b->fd);
     *b = (struct scoreboard){.fd = -1};
+}
+
+/* ---- places in the database */
+
+int scoreboard_places(const struct scoreboard *b, enum api_use use)
+{
+    int places = b->count - (use == API_USE_LONG ? 2 : 1);
+    return places > 0 ? places : 1;
+}
+
+static bool take(struct scoreboard *b, enum api_use use)
+{
+    int places = scoreboard_places(b, use);
+    int32_t me = b->index + 1;
+    for (int i = 0; i < places; i++) {
+        if (atomic_load(&b->workers[i].owners[use]) == me)
+            return true;
+    }
+    for (int i = 0; i < places; i++) {
+        int32_t nobody = 0;
+        if (atomic_compare_exchange_strong(&b->workers[i].owners[use], &nobody, me))
+            return true;
+    }
+    return false;
+}
+
+static bool give(struct scoreboard *b, enum api_use use)
+{
+    bool had_one = false;
+    for (int i = 0; i < scoreboard_places(b, use); i++) {
+        int32_t me = b->index + 1;
+        had_one = atomic_compare_exchange_strong(&b->workers[i].owners[use], &me, 0) || had_one;
+    }
+    return had_one;
+}
+
+static bool wait_to_take(struct scoreboard *b)
+{
+    int64_t end_us = clock_us() + PLACE_WAIT_US;
+    while (!take(b, API_USE_SHORT)) {
+        if (atomic_load(&b->shared->is_stuck) != 0)
+            return false;
+        if (clock_us() >= end_us) {
+            atomic_store(&b->shared->is_stuck, 1);
+            return false;
+        }
+        (void)nanosleep(&(struct timespec){.tv_nsec = PLACE_LOOK_NS}, NULL);
+    }
+    return true;
+}
+
+bool scoreboard_enter(struct scoreboard *b, enum api_use use, bool may_wait)
+{
+    if (use == API_USE_LONG && !take(b, API_USE_LONG))
+        return false;
+    if (may_wait ? wait_to_take(b) : take(b, API_USE_SHORT))
+        return true;
+    if (use == API_USE_LONG)
+        (void)give(b, API_USE_LONG);
+    return false;
+}
+
+void scoreboard_leave(struct scoreboard *b)
+{
+    (void)give(b, API_USE_LONG);
+    if (give(b, API_USE_SHORT))
+        atomic_store(&b->shared->is_stuck, 0);
 }
 
 void worker_enter(struct worker_record *w, enum worker_state state)

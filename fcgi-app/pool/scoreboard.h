@@ -3,13 +3,18 @@
  * scoreboard.h - what each worker of a generation is doing, in shared memory
  *
  * The master makes it and reads it; each worker writes its own record, and all of them what they
- * share. What waits for an executor
- * or computes stands in the gang's places (exec/gang.h); the status joins the two by pid.
+ * share. What waits for an executor or computes stands in the gang's places (exec/gang.h); the
+ * status joins the two by pid.
+ *
+ * Places in the database: all but one of the workers may be in there at a time, and all but two with
+ * what takes long; at least one. A place is owned by the worker whose number stands in it, taken with
+ * one compare-and-swap, and given back by the worker's successor when it died: none can leak.
  */
 #ifndef POOL_SCOREBOARD_H
 #define POOL_SCOREBOARD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -25,18 +30,22 @@ struct worker_record {
     _Atomic int64_t started_us; /* monotonic */
     _Atomic int64_t since_us;   /* when it entered its state */
     _Atomic uint64_t requests;
+    /* Place i of a kind stands in record i: number of the worker that owns it, from 1; 0: free. */
+    _Atomic int32_t owners[2]; /* by enum api_use; a long use has a place of each */
 };
 
 /* What the workers of a pool find out together. */
 struct scoreboard_shared {
     struct db_breaker breaker;
     struct api_readiness readiness;
+    _Atomic int32_t is_stuck; /* somebody waited for a place in vain, and none was given back since */
 };
 
 struct scoreboard {
     struct scoreboard_shared *shared; /* in shared memory, the records behind it */
     struct worker_record *workers;
     int count;
+    int index; /* of the worker that joined */
     int fd;
 };
 
@@ -45,6 +54,19 @@ int scoreboard_create(int count, struct scoreboard *ret_board, struct error *ret
 /* Takes `fd` over. Errors: ERR_INTERNAL when it has no record number `index`. */
 int scoreboard_join(int fd, int index, struct scoreboard *ret_board, struct error *reterr);
 void scoreboard_close(struct scoreboard *b); /* NULL is fine */
+
+/* How many places there are for a use of the database. */
+int scoreboard_places(const struct scoreboard *b, enum api_use use);
+
+/*
+ * Take a place for the worker that joined; it may have it already. A long use that finds none is
+ * refused at once. Otherwise a place is waited for, for half a second at most, and not at all where
+ * somebody has just waited in vain: places of a database that answers are free in milliseconds.
+ */
+bool scoreboard_enter(struct scoreboard *b, enum api_use use, bool may_wait);
+
+/* Give all places of the worker back. */
+void scoreboard_leave(struct scoreboard *b);
 
 /* The one door for state changes. */
 void worker_enter(struct worker_record *w, enum worker_state state);

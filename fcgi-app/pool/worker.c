@@ -107,6 +107,18 @@ static bool is_computing(const struct config *cfg)
     return is_ready;
 }
 
+static bool enter_database(void *context, enum api_use use, bool may_wait)
+{
+    struct worker *w = context;
+    return scoreboard_enter(&w->board, use, may_wait);
+}
+
+static void leave_database(void *context)
+{
+    struct worker *w = context;
+    scoreboard_leave(&w->board);
+}
+
 static struct db *open_db(const struct worker *w, enum pool_kind kind)
 {
     const struct config *cfg = w->config;
@@ -160,6 +172,9 @@ static int open_worker(struct worker *w, enum pool_kind kind, int index, struct 
     w->api.has_hub = true;
     w->api.is_computing = is_computing;
     w->api.readiness = &w->board.shared->readiness;
+    if (kind == POOL_API) /* in the other one a request has to have a place of its gang's */
+        w->api.gate = (struct api_gate){enter_database, leave_database, w,
+                                        scoreboard_places(&w->board, API_USE_LONG)};
     w->db_idle_ms = kind == POOL_COMPUTE ? DB_IDLE_MS : -1;
     w->api.watch = (struct compute_watch){WORKER_FD_LIFELINE, drain, w};
     w->stream = fcgi_stream_new();

@@ -128,6 +128,9 @@ COMMENT ON COLUMN gangsaw.job.is_watched IS 'A hub waits for it: its changes are
 COMMENT ON COLUMN gangsaw.job.attempts IS
     'Earlier attempts that failed: [{"attempt", "started_at", "finished_at", "error": {"code", "detail"}}].';
 
+-- Large ones are mostly base64: trying to compress them costs more than it saves.
+ALTER TABLE gangsaw.job ALTER COLUMN params SET STORAGE EXTERNAL;
+
 -- Equals the claim's ORDER BY. Scheduled and running jobs are not in it.
 CREATE INDEX job_ready ON gangsaw.job (lane, priority DESC, vtime, id) WHERE state = 'queued';
 -- A tenant's last turn. The lane is not first, so that nobody takes this index for the one above.
@@ -168,6 +171,7 @@ CREATE TABLE gangsaw.job_done (
     result json,
     outputs json
 ) PARTITION BY RANGE (finished_at);
+ALTER TABLE gangsaw.job_done ALTER COLUMN params SET STORAGE EXTERNAL;
 COMMENT ON TABLE gangsaw.job_done IS
     'Finished jobs, partitioned by the day (UTC) they ended: retention drops partitions.';
 COMMENT ON COLUMN gangsaw.job_done.error IS 'Of the last attempt: {"code", "detail"}.';
@@ -362,22 +366,24 @@ CREATE FUNCTION gangsaw.ensure_partition(parent text, key text, day date) RETURN
     END
     $$;
 
-CREATE FUNCTION gangsaw.ensure_partitions(days_ahead integer) RETURNS void
+CREATE FUNCTION gangsaw.ensure_partitions(days_ahead integer) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
     DECLARE
         today date := (now() AT TIME ZONE 'UTC')::date;
+        made bigint := 0;
     BEGIN
         PERFORM pg_advisory_xact_lock(hashtextextended('gangsaw partitions', 0));
         FOR i IN 0 .. days_ahead LOOP
-            PERFORM gangsaw.ensure_partition('job_done', 'finished_at', today + i);
-            PERFORM gangsaw.ensure_partition('blob_chunk', 'day', today + i);
+            made := made + gangsaw.ensure_partition('job_done', 'finished_at', today + i)::integer
+                         + gangsaw.ensure_partition('blob_chunk', 'day', today + i)::integer;
         END LOOP;
+        RETURN made;
     END
     $$;
 COMMENT ON FUNCTION gangsaw.ensure_partitions IS
-    'Partitions for today (UTC) and so many days ahead. Runners call it; rows that come before them '
-    'go to the default partitions and are moved later.';
+    'Partitions for today (UTC) and so many days ahead; how many are new. Runners call it; rows that '
+    'come before them go to the default partitions and are moved later.';
 
 CREATE TABLE gangsaw.job_done_other PARTITION OF gangsaw.job_done DEFAULT;
 CREATE TABLE gangsaw.blob_chunk_other PARTITION OF gangsaw.blob_chunk DEFAULT;
@@ -419,12 +425,15 @@ CREATE FUNCTION gangsaw.enqueue(
         job_blobs bigint[];
         job_tags text[];
         is_later boolean := coalesce(enqueue.run_at > now(), false);
+        params_text text := enqueue.params::text;
     BEGIN
         IF enqueue.task IS NULL OR enqueue.task !~ '^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*)+$'
            OR length(enqueue.task) > 64 THEN
             RAISE invalid_parameter_value USING MESSAGE = 'task must be the name of a task, like image.transform';
         ELSIF enqueue.params IS NULL OR jsonb_typeof(enqueue.params) <> 'object' THEN
             RAISE invalid_parameter_value USING MESSAGE = 'params must be a JSON object';
+        ELSIF octet_length(params_text) > 16777216 THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'params must have at most 16 MiB (16777216 bytes) as text';
         ELSIF enqueue.priority IS NULL OR enqueue.priority NOT BETWEEN -100 AND 100 THEN
             RAISE invalid_parameter_value USING MESSAGE = 'priority must be from -100 to 100';
         ELSIF enqueue.run_at > now() + interval '366 days' OR enqueue.run_at < now() - interval '1 day' THEN
@@ -446,18 +455,23 @@ CREATE FUNCTION gangsaw.enqueue(
         SELECT t.lane INTO job_lane FROM gangsaw.task t WHERE t.name = enqueue.task;
         job_lane := coalesce(job_lane, 'unknown');
         SELECT array_agg(t.tag) INTO job_tags FROM unnest(enqueue.tags) AS t (tag);
-        -- Blobs that are there are kept for the job; the runner tells of those that are not.
+        -- Blobs that are there are kept for the job, locked so that none is pruned before the job
+        -- holds it; the runner tells of those that are not.
         SELECT array_agg(DISTINCT gangsaw.key_of('blob', ref.id #>> '{}')) INTO job_blobs
         FROM jsonb_path_query(enqueue.params, 'lax $.*[*].blob') AS ref (id);
         IF job_blobs IS NOT NULL THEN
-            SELECT array_agg(b.id) INTO job_blobs FROM gangsaw.blob b
-            WHERE b.id = ANY (job_blobs) AND b.expires_at > now() AND b.tenant IN ('', enqueue.tenant);
+            SELECT array_agg(k.id) INTO job_blobs
+            FROM (SELECT b.id FROM gangsaw.blob b
+                  WHERE b.id = ANY (job_blobs) AND b.tenant IN ('', enqueue.tenant)
+                    AND (b.expires_at > now()
+                         OR EXISTS (SELECT FROM gangsaw.job_blob l WHERE l.blob = b.id))
+                  ORDER BY b.id FOR KEY SHARE) k;
         END IF;
 
         LOOP
             INSERT INTO gangsaw.job (lane, task, tenant, params, priority, vtime, state, ready_at,
                                      max_attempts, timeout_seconds, unique_key, tags, blobs)
-            VALUES (job_lane, enqueue.task, enqueue.tenant, enqueue.params::json, enqueue.priority,
+            VALUES (job_lane, enqueue.task, enqueue.tenant, params_text::json, enqueue.priority,
                     CASE WHEN is_later THEN 0
                          ELSE gangsaw.next_vtime(job_lane, enqueue.priority, enqueue.tenant) END,
                     CASE WHEN is_later THEN 'scheduled' ELSE 'queued' END::gangsaw.job_state,
@@ -635,7 +649,7 @@ CREATE FUNCTION gangsaw.drop_chunk_partition() RETURNS boolean
         LOCK TABLE ONLY gangsaw.blob_chunk IN ACCESS EXCLUSIVE MODE; -- first, as whoever reads does
         EXECUTE format('LOCK TABLE gangsaw.%I IN ACCESS EXCLUSIVE MODE', part);
         IF EXISTS (SELECT FROM gangsaw.blob b WHERE b.day = part_day) THEN
-            RETURN false;
+            RAISE lock_not_available; -- for nothing: so that they go now, and not with the transaction
         END IF;
         EXECUTE format('DROP TABLE gangsaw.%I', part);
         RETURN true;
@@ -691,7 +705,9 @@ CREATE FUNCTION gangsaw.delete_stray_rows(retention_days double precision) RETUR
 
 /*
  * One small step of all that retention asks for, by one runner at a time. It never waits long for a
- * lock, since whoever comes after it would wait too: what is in use is left for the next time.
+ * lock, since whoever comes after it would wait too: what is in use is left for the next time. Nor
+ * does it hold one for long: a step that has made or dropped partitions, which keeps everybody from
+ * these tables until its end, does nothing else.
  */
 CREATE FUNCTION gangsaw.prune(retention_days double precision, OUT partitions bigint,
                               OUT blobs bigint, OUT keys bigint, OUT is_done boolean)
@@ -712,19 +728,28 @@ CREATE FUNCTION gangsaw.prune(retention_days double precision, OUT partitions bi
             RETURN;
         END IF;
         BEGIN
-            PERFORM gangsaw.ensure_partitions(3);
+            is_done := gangsaw.ensure_partitions(3) = 0;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN NULL;
         END;
+        IF NOT is_done THEN
+            RETURN;
+        END IF;
         BEGIN
             SELECT d.is_found, d.is_dropped INTO is_left, is_dropped
             FROM gangsaw.drop_done_partition(retention_days) d;
-            partitions := partitions + is_dropped::integer;
+            partitions := is_dropped::integer;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN NULL;
         END;
         BEGIN
-            partitions := partitions + gangsaw.drop_chunk_partition()::integer;
+            IF partitions = 0 THEN
+                partitions := gangsaw.drop_chunk_partition()::integer;
+            END IF;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN NULL;
         END;
+        IF partitions > 0 THEN
+            is_done := false;
+            RETURN;
+        END IF;
         BEGIN
             blobs := gangsaw.delete_expired_blobs();
         EXCEPTION WHEN lock_not_available OR deadlock_detected OR foreign_key_violation THEN
@@ -744,7 +769,6 @@ CREATE FUNCTION gangsaw.prune(retention_days double precision, OUT partitions bi
             WHERE o.created_at <= now() - interval '24 hours'
             ORDER BY o.created_at LIMIT 1000 FOR UPDATE SKIP LOCKED);
         GET DIAGNOSTICS keys = ROW_COUNT;
-        is_done := NOT is_left AND partitions = 0 AND blobs = 0 AND keys < 1000 AND strays = 0
-                   AND moved = 0;
+        is_done := NOT is_left AND blobs = 0 AND keys < 1000 AND strays = 0 AND moved = 0;
     END
     $$;

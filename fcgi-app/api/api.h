@@ -25,9 +25,9 @@ struct api_trace {
 };
 
 /*
- * A pool's bound on the requests that are in the database at a time, so that those which do not need
- * it (liveness, readiness, the catalogue) find a worker whatever the database does. All of it NULL:
- * there is none.
+ * A pool's bound on the requests that are in the database at a time, so that those which do not
+ * need it (liveness, readiness, the catalogue) find a worker whatever the database does. All of it
+ * NULL: there is none.
  */
 enum api_use {
     API_USE_SHORT, /* a few statements */
@@ -42,7 +42,7 @@ struct api_gate {
     int long_limit; /* places for long uses; for the problem's detail */
 };
 
-#define API_LONG_BYTES 262144 /* of a body, or of bytes to send: more make a use a long one */
+#define API_LONG_BYTES 1048576 /* of a body, or of bytes to send: more make a use a long one */
 
 /* What /readyz knows; in memory shared between the workers of a pool. */
 struct api_readiness {
@@ -81,9 +81,9 @@ int api_open(const struct config *cfg, struct gang *gang, struct api *ret_api,
 void api_close(struct api *api);
 
 /*
- * Before a request uses the database, and before its body is read: there has to be one, and a place,
- * which the request keeps until it is answered. More than once is fine. Errors: ERR_UNAVAILABLE
- * without a database, ERR_OVERLOADED without a place.
+ * Before a request uses the database, and before its body is read: there has to be one, and a
+ * place, which the request keeps until it is answered. More than once is fine. Errors:
+ * ERR_UNAVAILABLE without a database, ERR_OVERLOADED without a place.
  */
 int api_use_database(struct api *api, const struct http_request *req, struct error *reterr);
 

@@ -8,6 +8,8 @@
 
 #include "http/query.h"
 
+const char *const arguments_none[] = {NULL};
+
 static const char *list_names(struct arena *a, const char *const *names)
 {
     const char *list = names[0];

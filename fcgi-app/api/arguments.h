@@ -16,6 +16,9 @@
 int arguments_read(const struct http_request *req, const char *const *names,
                    const char **ret_values, struct field_errors *errors, struct error *reterr);
 
+/* For paths that take no query. */
+extern const char *const arguments_none[];
+
 /*
  * A whole number from `min` to `max`; `text` NULL gives `fallback`. What it is not is added to
  * `errors` at `pointer`.

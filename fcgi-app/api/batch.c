@@ -58,10 +58,10 @@ static int read_root(struct batch *b, const struct payload *text, cJSON **ret_jo
 
 static int read_body(struct batch *b, struct payload *text, struct error *reterr)
 {
-    const char *encoding = http_header(b->req, "Content-Encoding");
-    if (strcmp(b->req->media_type, "application/json") != 0 || encoding)
-        return error_set(reterr, ERR_UNSUPPORTED_MEDIA_TYPE,
-                         "Jobs are sent as application/json, without Content-Encoding.");
+    if (strcmp(b->req->media_type, "application/json") != 0)
+        return error_set(reterr, ERR_UNSUPPORTED_MEDIA_TYPE, "Jobs are sent as application/json.");
+    if (http_body_check_encoding(b->req, reterr) != 0)
+        return -1;
     return http_body_read(b->req, (size_t)b->api->config->http_max_json_bytes,
                           "http.max_json_bytes", text, reterr);
 }
@@ -169,18 +169,27 @@ static int answer(struct batch *b, struct submission *s, struct http_response *r
     return 0;
 }
 
+/* Was it answered before? A batch that is stored in slices takes long, however small its text. */
+static int find(struct batch *b, struct submission *s, const struct payload *text,
+                struct error *reterr)
+{
+    const struct submit_content content = {.body = text->bytes, .size = text->size};
+    if (b->count > JOB_STORE_SLICE && api_use_long(b->api, reterr) != 0)
+        return -1;
+    return submit_find(s, &content, b->count, reterr);
+}
+
 HANDLER(jobs_create)
 {
-    static const char *const no_arguments[] = {NULL};
     struct batch b = {.api = context, .req = req, .arena = req->arena, .errors = errors};
     struct payload *text = payload_new(req->arena);
     struct submission s;
     cJSON *jobs;
     (void)match;
     if (submit_begin(&s, b.api, req, reterr) != 0 ||
-        arguments_read(req, no_arguments, NULL, errors, reterr) != 0 ||
+        arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
         read_body(&b, text, reterr) != 0 || read_root(&b, text, &jobs, reterr) != 0 ||
-        submit_find(&s, text->bytes, text->size, b.count, reterr) != 0)
+        find(&b, &s, text, reterr) != 0)
         return -1;
     if (!s.is_replayed) {
         if (read_items(&b, jobs, reterr) != 0 || resolve(&b, reterr) != 0)

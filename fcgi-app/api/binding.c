@@ -5,14 +5,11 @@
 #include "api/binding.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "api/binding_internal.h"
 #include "base/utf8.h"
-#include "http/multipart.h"
 #include "http/query.h"
 
-#define MEDIA_TYPE_UNKNOWN "application/octet-stream"
 #define ORDER_SPACE 65536 /* for the order's record, appended behind the body */
 #define TEXT_PARAMS_MAX 200
 
@@ -219,6 +216,8 @@ static int read_multipart(struct reader *r, struct error *reterr)
                        reterr) != 0 ||
         multipart_parse(r->arena, body->bytes, body->size, boundary, &parts, &count, reterr) != 0)
         return -1;
+    r->out->parts = parts;
+    r->out->part_count = count;
     for (int i = 0; i < count; i++) {
         if (read_part(r, &parts[i], reterr) != 0)
             return -1;
@@ -273,10 +272,8 @@ static int read_raw(struct reader *r, struct error *reterr)
 static int read_body(struct reader *r, struct error *reterr)
 {
     const char *type = r->req->media_type;
-    const char *encoding = http_header(r->req, "Content-Encoding");
-    if (encoding && strcasecmp(encoding, "identity") != 0)
-        return error_set(reterr, ERR_UNSUPPORTED_MEDIA_TYPE,
-                         "The body has Content-Encoding %.40s; send it as it is.", encoding);
+    if (http_body_check_encoding(r->req, reterr) != 0)
+        return -1;
     if (r->req->content_length == 0 && *type == '\0')
         return 0;
     if (strcmp(type, "application/json") == 0)

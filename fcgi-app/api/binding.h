@@ -15,6 +15,7 @@
 #include "db/blob.h"
 #include "exec/catalog.h"
 #include "exec/order.h"
+#include "http/multipart.h"
 #include "http/request.h"
 
 /* An input that is a blob: inputs[input].size is 0 until its bytes are in the body. */
@@ -41,6 +42,8 @@ struct binding {
     size_t max_bytes;     /* limit of all inputs together */
     const void *received; /* the body as it came, until blobs are loaded; for its hash */
     size_t received_size;
+    const struct multipart_part *parts; /* of it; NULL when it has none */
+    int part_count;
 };
 
 /*

@@ -178,7 +178,8 @@ int binding_read_json(struct arena *a, const struct config *cfg, const struct ta
                       struct field_errors *errors, struct error *reterr)
 {
     struct field_errors found = {.arena = a};
-    *ret_binding = (struct binding){.params = json_object(a),
+    bool has_inputs = task->input_count > 0; /* else all of it are parameters, as it stands */
+    *ret_binding = (struct binding){.params = has_inputs ? json_object(a) : root,
                                     .body = payload_new(a),
                                     .pointer = pointer,
                                     .max_bytes = (size_t)cfg->http_max_body_bytes};
@@ -191,7 +192,7 @@ int binding_read_json(struct arena *a, const struct config *cfg, const struct ta
                        .is_object = cJSON_IsObject(root)};
     if (!r.is_object) {
         field_errors_add(&found, pointer, "must be a JSON object");
-    } else {
+    } else if (has_inputs) {
         reader_take_members(&r, root);
         if (reader_take_inputs(&r, root, reterr) != 0)
             return -1;

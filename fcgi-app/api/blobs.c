@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/arguments.h"
 #include "api/download.h"
 #include "api/handlers.h"
 #include "api/timestamp.h"
@@ -15,21 +16,14 @@
 #include "db/blob.h"
 #include "http/disposition.h"
 
-#define MEDIA_TYPE_UNKNOWN "application/octet-stream"
 #define READ_SIZE 65536
 #define MEDIA_TYPE_MAX 255 /* two names of 127 characters and a slash (RFC 6838) */
-
-static int find_secret(struct api *api, const struct db_secret **ret_secret, struct error *reterr)
-{
-    if (!api->db)
-        return error_set(reterr, ERR_UNAVAILABLE,
-                         "This server keeps no jobs: no database is configured.");
-    return db_read_secret(api->db, ret_secret, reterr);
-}
 
 static int check_upload(const struct http_request *req, const struct config *cfg,
                         struct error *reterr)
 {
+    if (http_body_check_encoding(req, reterr) != 0)
+        return -1;
     if (strncmp(req->media_type, "multipart/", 10) == 0)
         return error_set(reterr, ERR_UNSUPPORTED_MEDIA_TYPE,
                          "A blob is the body itself: send the file's bytes under their own media "
@@ -43,12 +37,15 @@ static int check_upload(const struct http_request *req, const struct config *cfg
     return http_body_check(req, (size_t)cfg->http_max_body_bytes, "http.max_body_bytes", reterr);
 }
 
-static int copy_body(struct http_request *req, struct blob_writer *writer, struct error *reterr)
+static int copy_body(const struct api *api, struct http_request *req, struct blob_writer *writer,
+                     struct error *reterr)
 {
+    int64_t deadline_us = api_transfer_deadline(api, req->content_length);
     unsigned char *bytes = arena_alloc(req->arena, READ_SIZE);
     size_t size;
     do {
-        if (http_body_piece(req, bytes, READ_SIZE, &size, reterr) != 0 ||
+        if (api_transfer_check(deadline_us, reterr) != 0 ||
+            http_body_piece(req, bytes, READ_SIZE, &size, reterr) != 0 ||
             (size > 0 && blob_write(writer, bytes, size, reterr) != 0))
             return -1;
     } while (size > 0);
@@ -62,7 +59,7 @@ static int store_body(struct api *api, struct http_request *req, const char *fil
     struct blob_writer *writer;
     if (blob_write_begin(api->db, req->arena, media_type, file_name, &writer, reterr) != 0)
         return -1;
-    if (copy_body(req, writer, reterr) != 0) {
+    if (copy_body(api, req, writer, reterr) != 0) {
         blob_write_abort(writer);
         return -1;
     }
@@ -97,11 +94,11 @@ HANDLER(blobs_create)
     struct blob_info info;
     char id[DB_ID_SIZE];
     (void)match;
-    (void)errors;
-    if (check_upload(req, api->config, reterr) != 0 ||
+    if (arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
+        check_upload(req, api->config, reterr) != 0 ||
         disposition_read(req->arena, http_header(req, "Content-Disposition"), &file_name, reterr) !=
             0 ||
-        find_secret(api, &secret, reterr) != 0 ||
+        api_use_database(api, req, reterr) != 0 || db_read_secret(api->db, &secret, reterr) != 0 ||
         store_body(api, req, file_name, &info, reterr) != 0)
         return -1;
     db_id_format(secret, DB_ID_BLOB, info.key, id);
@@ -125,8 +122,8 @@ HANDLER(blobs_show)
     const struct db_secret *secret;
     struct blob_info *info = arena_alloc(req->arena, sizeof(*info));
     int64_t key;
-    (void)errors;
-    if (find_secret(api, &secret, reterr) != 0)
+    if (arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
+        api_use_database(api, req, reterr) != 0 || db_read_secret(api->db, &secret, reterr) != 0)
         return -1;
     if (!db_id_parse(secret, DB_ID_BLOB, id, &key))
         return error_set(reterr, ERR_NOT_FOUND, "There is no blob of that id.");
@@ -135,5 +132,5 @@ HANDLER(blobs_show)
     add_cache_control(res, info);
     const char *name =
         info->file_name[0] ? info->file_name : download_file_name(req->arena, id, info->media_type);
-    return download_blob(req, api->db, info, name, res, reterr);
+    return download_blob(req, api, info, name, res, reterr);
 }

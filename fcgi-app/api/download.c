@@ -16,6 +16,7 @@
 struct part {
     struct http_body_source source;
     struct db *db;
+    int64_t deadline_us;
     const struct blob_info *blob;
     struct arena *piece;        /* what was read last */
     int64_t offset, end;        /* what is to come, within the blob */
@@ -49,7 +50,8 @@ static int read_ahead(struct part *p, struct error *reterr)
     arena_reset(p->piece);
     p->bytes = NULL;
     const unsigned char *bytes;
-    if (read_chunk(p->db, p->piece, p->blob, p->offset, &bytes, &p->size, &start, reterr) != 0)
+    if (api_transfer_check(p->deadline_us, reterr) != 0 ||
+        read_chunk(p->db, p->piece, p->blob, p->offset, &bytes, &p->size, &start, reterr) != 0)
         return -1;
     int64_t end = start + (int64_t)p->size < p->end ? start + (int64_t)p->size : p->end;
     p->bytes = bytes + (p->offset - start);
@@ -74,12 +76,18 @@ static void release_arena(void *object)
     arena_free(object);
 }
 
-static int answer_part(struct http_request *req, struct db *db, const struct blob_info *blob,
+static int answer_part(struct http_request *req, struct api *api, const struct blob_info *blob,
                        int status, int64_t offset, int64_t size, struct http_response *res,
                        struct error *reterr)
 {
     struct part *p = arena_alloc(res->arena, sizeof(*p));
-    *p = (struct part){.db = db, .blob = blob, .offset = offset, .end = offset + size};
+    if (size > API_LONG_BYTES && req->method != HTTP_HEAD && api_use_long(api, reterr) != 0)
+        return -1;
+    *p = (struct part){.db = api->db,
+                       .deadline_us = api_transfer_deadline(api, size),
+                       .blob = blob,
+                       .offset = offset,
+                       .end = offset + size};
     p->source = (struct http_body_source){next_piece, p};
     p->piece = arena_own(res->arena, arena_new(), release_arena);
     if (size > 0 && req->method != HTTP_HEAD && read_ahead(p, reterr) != 0)
@@ -88,7 +96,7 @@ static int answer_part(struct http_request *req, struct db *db, const struct blo
     return 0;
 }
 
-int download_blob(struct http_request *req, struct db *db, const struct blob_info *blob,
+int download_blob(struct http_request *req, struct api *api, const struct blob_info *blob,
                   const char *file_name, struct http_response *res, struct error *reterr)
 {
     const char *etag = arena_printf(res->arena, "\"%s\"", blob->sha256);
@@ -110,26 +118,26 @@ int download_blob(struct http_request *req, struct db *db, const struct blob_inf
         http_response_header(res, "Content-Range", "bytes %lld-%lld/%lld", (long long)offset,
                              (long long)(offset + size - 1), all);
     download_describe(res, blob->media_type, file_name);
-    return answer_part(req, db, blob, answer == RANGE_PART ? 206 : 200, offset, size, res, reterr);
+    return answer_part(req, api, blob, answer == RANGE_PART ? 206 : 200, offset, size, res, reterr);
 }
 
-int download_blob_whole(struct http_request *req, struct db *db, const struct blob_info *blob,
+int download_blob_whole(struct http_request *req, struct api *api, const struct blob_info *blob,
                         const char *file_name, struct http_response *res, struct error *reterr)
 {
     download_describe(res, blob->media_type, file_name);
-    return answer_part(req, db, blob, 200, 0, blob->size, res, reterr);
+    return answer_part(req, api, blob, 200, 0, blob->size, res, reterr);
 }
 
-int download_load(struct arena *a, struct db *db, const struct blob_info *blob,
+int download_load(struct arena *a, struct api *api, const struct blob_info *blob,
                   const unsigned char **ret_bytes, struct error *reterr)
 {
     unsigned char *all = arena_alloc(a, (size_t)blob->size);
     struct arena *piece = arena_new();
     const unsigned char *bytes;
     size_t size;
-    int64_t offset = 0, start;
-    while (offset < blob->size &&
-           read_chunk(db, piece, blob, offset, &bytes, &size, &start, reterr) == 0) {
+    int64_t offset = 0, start, deadline_us = api_transfer_deadline(api, blob->size);
+    while (offset < blob->size && api_transfer_check(deadline_us, reterr) == 0 &&
+           read_chunk(api->db, piece, blob, offset, &bytes, &size, &start, reterr) == 0) {
         memcpy(all + offset, bytes, size);
         offset += (int64_t)size;
         arena_reset(piece);

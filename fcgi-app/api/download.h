@@ -8,24 +8,25 @@
 #ifndef API_DOWNLOAD_H
 #define API_DOWNLOAD_H
 
+#include "api/api.h"
 #include "db/blob.h"
 #include "http/response.h"
 
 /*
  * The answer to GET and HEAD of a blob that blob_get() has just found: 200, or by the request's
  * fields 206, 304 or a problem; with ETag, and all that download_describe() adds.
- * Errors: ERR_RANGE_NOT_SATISFIABLE, ERR_GONE, ERR_UNAVAILABLE.
+ * Errors: ERR_RANGE_NOT_SATISFIABLE, ERR_GONE, ERR_UNAVAILABLE, ERR_OVERLOADED.
  */
-int download_blob(struct http_request *req, struct db *db, const struct blob_info *blob,
+int download_blob(struct http_request *req, struct api *api, const struct blob_info *blob,
                   const char *file_name, struct http_response *res, struct error *reterr);
 
 /* The same, but always all of it and without ETag: as if it had just been computed. */
-int download_blob_whole(struct http_request *req, struct db *db, const struct blob_info *blob,
+int download_blob_whole(struct http_request *req, struct api *api, const struct blob_info *blob,
                         const char *file_name, struct http_response *res, struct error *reterr);
 
 /* All bytes of a small one, of which key and size are known. Ownership: `a`. Errors: ERR_GONE,
  * ERR_UNAVAILABLE. */
-int download_load(struct arena *a, struct db *db, const struct blob_info *blob,
+int download_load(struct arena *a, struct api *api, const struct blob_info *blob,
                   const unsigned char **ret_bytes, struct error *reterr);
 
 /*

@@ -28,6 +28,7 @@ HANDLER(jobs_output);
 HANDLER(blobs_create);
 HANDLER(blobs_show);
 HANDLER(runs_show);
+HANDLER(runs_show_again); /* of a request that was stored before */
 
 extern const struct route api_routes[];
 

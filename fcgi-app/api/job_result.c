@@ -6,6 +6,7 @@
 
 #include "api/answer.h"
 #include "api/api.h"
+#include "api/arguments.h"
 #include "api/download.h"
 #include "api/handlers.h"
 #include "api/job_view.h"
@@ -20,35 +21,38 @@
 /* A retry computes a job anew under the same address, so a copy has to be asked about. */
 #define CACHE_CONTROL "private, no-cache"
 
-static int read_job(struct api *api, const char *id, bool with_result, struct arena *a,
-                    struct job_row *ret_row, struct error *reterr)
+static int read_job(struct api *api, const struct http_request *req, const char *id,
+                    bool with_result, struct job_row *ret_row, struct error *reterr)
 {
     int64_t key;
-    if (jobs_find(api, id, &key, reterr) != 0 ||
-        job_get(api->db, a, key, with_result, ret_row, reterr) != 0)
+    if (jobs_find(api, req, id, &key, reterr) != 0 ||
+        job_get(api->db, req->arena, key, with_result, ret_row, reterr) != 0)
         return -1;
     api->trace.task = ret_row->task;
     return 0;
 }
 
-/* The problem that the run ended with. */
-static int fail_as_stored(struct arena *a, const struct job_row *row, struct error *reterr)
+/* The problem that the run ended with, with every mistake that was found in its parameters. */
+static int fail_as_stored(struct arena *a, const struct job_row *row, struct field_errors *errors,
+                          struct error *reterr)
 {
     cJSON *stored = NULL;
     if (row->error && json_parse(a, row->error, strlen(row->error), &stored, reterr) != 0)
         stored = NULL;
     const char *code = cJSON_GetStringValue(json_member(stored, "code"));
     const char *detail = cJSON_GetStringValue(json_member(stored, "detail"));
+    job_view_read_errors(stored, errors);
     return error_set(reterr, error_code_parse(code), "%s", detail ? detail : "The job failed.");
 }
 
 /* -1 with what there is instead of a result. */
-static int check_succeeded(struct arena *a, const struct job_row *row, struct error *reterr)
+static int check_succeeded(struct arena *a, const struct job_row *row, struct field_errors *errors,
+                           struct error *reterr)
 {
     if (row->state == JOB_SUCCEEDED)
         return 0;
     if (row->state == JOB_FAILED)
-        return fail_as_stored(a, row, reterr);
+        return fail_as_stored(a, row, errors, reterr);
     if (row->state == JOB_CANCELED)
         return error_set(reterr, ERR_CONFLICT, "The job was canceled, so it has no result.");
     return error_set(reterr, ERR_CONFLICT, "The job is %s; it has no result yet.",
@@ -65,9 +69,14 @@ static const struct job_output *body_output(const struct job_row *row, const str
 static int load_outputs(struct api *api, struct arena *a, const struct job_row *row,
                         struct answer_output *outputs, struct error *reterr)
 {
+    int64_t total = 0;
+    for (int i = 0; i < row->output_count; i++)
+        total += row->outputs[i].size;
+    if (total > API_LONG_BYTES && api_use_long(api, reterr) != 0)
+        return -1;
     for (int i = 0; i < row->output_count; i++) {
         struct blob_info blob = {.key = row->outputs[i].blob, .size = row->outputs[i].size};
-        if (download_load(a, api->db, &blob, &outputs[i].bytes, reterr) != 0)
+        if (download_load(a, api, &blob, &outputs[i].bytes, reterr) != 0)
             return -1;
     }
     return 0;
@@ -98,7 +107,7 @@ static int answer_json(struct api *api, const struct job_row *row, const struct 
 }
 
 /* How the bytes are answered: by the request's conditions and ranges, or always all of them. */
-typedef int answer_blob(struct http_request *req, struct db *db, const struct blob_info *blob,
+typedef int answer_blob(struct http_request *req, struct api *api, const struct blob_info *blob,
                         const char *file_name, struct http_response *res, struct error *reterr);
 
 static int answer_output(struct api *api, struct http_request *req, const struct job_output *output,
@@ -107,8 +116,8 @@ static int answer_output(struct api *api, struct http_request *req, const struct
     struct blob_info *blob = arena_alloc(req->arena, sizeof(*blob));
     if (blob_get(api->db, req->arena, output->blob, blob, reterr) != 0)
         return -1;
-    return answer(req, api->db, blob,
-                  download_file_name(req->arena, output->name, blob->media_type), res, reterr);
+    return answer(req, api, blob, download_file_name(req->arena, output->name, blob->media_type),
+                  res, reterr);
 }
 
 static int answer_succeeded(struct api *api, struct http_request *req, const struct job_row *row,
@@ -132,9 +141,9 @@ HANDLER(jobs_result)
 {
     struct api *api = context;
     struct job_row row;
-    (void)errors;
-    if (read_job(api, match->params[0], true, req->arena, &row, reterr) != 0 ||
-        check_succeeded(req->arena, &row, reterr) != 0)
+    if (arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
+        read_job(api, req, match->params[0], true, &row, reterr) != 0 ||
+        check_succeeded(req->arena, &row, errors, reterr) != 0)
         return -1;
     http_response_header(res, "Cache-Control", CACHE_CONTROL);
     http_response_header(res, "Vary", "Accept");
@@ -161,9 +170,9 @@ HANDLER(jobs_output)
 {
     struct api *api = context;
     struct job_row row;
-    (void)errors;
-    if (read_job(api, match->params[0], false, req->arena, &row, reterr) != 0 ||
-        check_succeeded(req->arena, &row, reterr) != 0)
+    if (arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
+        read_job(api, req, match->params[0], false, &row, reterr) != 0 ||
+        check_succeeded(req->arena, &row, errors, reterr) != 0)
         return -1;
     for (int i = 0; i < row.output_count; i++) {
         if (strcmp(row.outputs[i].name, match->params[1]) != 0)
@@ -185,35 +194,52 @@ static void trace_run(struct api_trace *trace, const struct job_row *row)
         trace->queue_us = row->started_us - row->ready_us;
 }
 
-/* The job, accepted but not ended. */
-static int answer_accepted(struct api *api, const struct http_request *req,
-                           const struct job_row *row, const char *path, struct http_response *res,
-                           struct error *reterr)
+static void answer_accepted(const struct http_request *req, const char *id, const cJSON *job,
+                            struct http_response *res)
 {
-    const struct db_secret *secret;
-    if (db_read_secret(api->db, &secret, reterr) != 0)
-        return -1;
-    http_response_header(res, "Operation-Location", "%s", path);
+    http_response_header(res, "Operation-Location", "/v1/jobs/%s", id);
     http_response_header(res, "Cache-Control", "no-store");
     if (prefer_parse(http_header(req, "Prefer")).respond_async)
         http_response_header(res, "Preference-Applied", "respond-async");
-    http_response_json(res, 202, job_view(res->arena, secret, row));
+    http_response_json(res, 202, job);
+}
+
+/* The job is committed, and by this answer alone does the client learn of it: to send the request
+ * again, as it might after a 503, would store a second one. */
+static int answer_unread(struct http_request *req, const char *id, struct http_response *res,
+                         const struct error *why, struct error *reterr)
+{
+    if (why->code != ERR_UNAVAILABLE && why->code != ERR_OVERLOADED) {
+        *reterr = *why;
+        return -1;
+    }
+    answer_accepted(req, id, job_view_address(res->arena, id), res);
     return 0;
 }
 
 HANDLER(runs_show)
 {
     struct api *api = context;
-    const char *path = arena_printf(req->arena, "/v1/jobs/%s", match->params[0]);
+    const char *id = match->params[0];
+    const struct db_secret *secret;
     struct job_row row;
-    (void)errors;
-    if (read_job(api, match->params[0], true, req->arena, &row, reterr) != 0)
-        return -1;
-    http_response_header(res, "Location", "%s", path);
-    if (!job_state_is_final(row.state))
-        return answer_accepted(api, req, &row, path, res, reterr);
+    struct error why;
+    http_response_header(res, "Location", "/v1/jobs/%s", id); /* whatever else happens */
+    if (read_job(api, req, id, true, &row, &why) != 0 ||
+        db_read_secret(api->db, &secret, &why) != 0)
+        return answer_unread(req, id, res, &why, reterr);
+    if (!job_state_is_final(row.state)) {
+        answer_accepted(req, id, job_view(res->arena, secret, &row), res);
+        return 0;
+    }
     trace_run(&api->trace, &row);
-    if (check_succeeded(req->arena, &row, reterr) != 0)
+    if (check_succeeded(req->arena, &row, errors, reterr) != 0)
         return -1;
     return answer_succeeded(api, req, &row, download_blob_whole, res, reterr);
+}
+
+HANDLER(runs_show_again)
+{
+    http_response_header(res, "Idempotent-Replayed", "true");
+    return runs_show(context, req, match, res, errors, reterr);
 }

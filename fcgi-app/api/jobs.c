@@ -16,8 +16,6 @@
 #define LIST_DEFAULT 50
 #define LIST_MAX 1000
 
-static const char *const no_arguments[] = {NULL};
-
 static int answer_job(struct api *api, struct http_request *req, const struct job_row *row,
                       struct http_response *res, struct error *reterr)
 {
@@ -37,7 +35,7 @@ HANDLER(jobs_show)
     const char *wait;
     struct job_row row;
     int64_t key;
-    if (jobs_find(api, match->params[0], &key, reterr) != 0 ||
+    if (jobs_find(api, req, match->params[0], &key, reterr) != 0 ||
         arguments_read(req, names, &wait, errors, reterr) != 0)
         return -1;
     int wait_s = argument_number(wait, 0, SUBMIT_WAIT_MAX, 0, "/wait", errors);
@@ -58,13 +56,12 @@ HANDLER(jobs_events)
     struct api *api = context;
     struct job_row row;
     int64_t key;
-    if (jobs_find(api, match->params[0], &key, reterr) != 0 ||
-        arguments_read(req, no_arguments, NULL, errors, reterr) != 0 ||
+    if (jobs_find(api, req, match->params[0], &key, reterr) != 0 ||
+        arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
         job_get(api->db, req->arena, key, false, &row, reterr) != 0)
         return -1;
     if (!api->has_hub)
         return error_set(reterr, ERR_UNAVAILABLE, "Events are served behind nginx only.");
-    http_response_header(res, "X-Accel-Buffering", "no");
     submit_redirect(res, "/internal/events?job=%s", match->params[0]);
     return 0;
 }
@@ -83,8 +80,8 @@ HANDLER(jobs_cancel)
 {
     struct api *api = context;
     int64_t key;
-    if (jobs_find(api, match->params[0], &key, reterr) != 0 ||
-        arguments_read(req, no_arguments, NULL, errors, reterr) != 0 ||
+    if (jobs_find(api, req, match->params[0], &key, reterr) != 0 ||
+        arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
         job_cancel(api->db, req->arena, key, api->config->jobs_retention_days, reterr) != 0)
         return -1;
     return answer_changed(api, req, key, res, reterr);
@@ -94,8 +91,8 @@ HANDLER(jobs_retry)
 {
     struct api *api = context;
     int64_t key;
-    if (jobs_find(api, match->params[0], &key, reterr) != 0 ||
-        arguments_read(req, no_arguments, NULL, errors, reterr) != 0 ||
+    if (jobs_find(api, req, match->params[0], &key, reterr) != 0 ||
+        arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
         job_retry(api->db, req->arena, key, reterr) != 0)
         return -1;
     submit_wake(api);
@@ -170,7 +167,7 @@ HANDLER(jobs_list)
     struct job_row *rows;
     int count;
     (void)match;
-    if (submit_check(api, reterr) != 0 ||
+    if (api_use_database(api, req, reterr) != 0 ||
         arguments_read(req, list_names, values, errors, reterr) != 0 ||
         db_read_secret(api->db, &secret, reterr) != 0 ||
         read_filter(req, secret, values, &filter, errors, reterr) != 0)

@@ -331,7 +331,7 @@ static void add_job(cJSON *responses)
                                            {"Idempotent-Replayed", "Idempotent-Replayed"}};
     cJSON *answer = openapi_fixed("{'description': 'Stored as a job, which has not ended yet.',"
                                   " 'headers': {}, 'content': {'application/json':"
-                                  "  {'schema': {'$ref': '#/components/schemas/Job'}}}}");
+                                  "  {'schema': {'$ref': '#/components/schemas/StoredJob'}}}}");
     cJSON *headers = json_member(answer, "headers");
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct strbuf target = STRBUF_INIT;

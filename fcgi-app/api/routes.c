@@ -26,6 +26,7 @@ const struct route api_routes[] = {
     {"/v1/blobs", HTTP_POST, blobs_create},
     {"/v1/blobs/{blob}", HTTP_GET, blobs_show},
     {"/internal/runs/{job}", HTTP_GET, runs_show},
+    {"/internal/runs/{job}/replayed", HTTP_GET, runs_show_again},
     {NULL, 0, NULL},
 };
 /* clang-format on */

@@ -20,21 +20,12 @@
 
 #define KEY_HEADER "Idempotency-Key"
 #define KEY_MAX 255
-#define MEDIA_TYPE_UNKNOWN "application/octet-stream"
 
-int submit_check(const struct api *api, struct error *reterr)
-{
-    if (api->db)
-        return 0;
-    return error_set(reterr, ERR_UNAVAILABLE,
-                     "This server keeps no jobs: its configuration names no database "
-                     "(database.url).");
-}
-
-int jobs_find(struct api *api, const char *id, int64_t *ret_key, struct error *reterr)
+int jobs_find(struct api *api, const struct http_request *req, const char *id, int64_t *ret_key,
+              struct error *reterr)
 {
     const struct db_secret *secret;
-    if (submit_check(api, reterr) != 0 || db_read_secret(api->db, &secret, reterr) != 0)
+    if (api_use_database(api, req, reterr) != 0 || db_read_secret(api->db, &secret, reterr) != 0)
         return -1;
     if (!db_id_parse(secret, DB_ID_JOB, id, ret_key))
         return error_set(reterr, ERR_NOT_FOUND, "There is no job of this id.");
@@ -74,7 +65,7 @@ int submit_begin(struct submission *s, struct api *api, struct http_request *req
                  struct error *reterr)
 {
     *s = (struct submission){.api = api, .req = req};
-    if (submit_check(api, reterr) != 0 || read_key(s, reterr) != 0)
+    if (api_use_database(api, req, reterr) != 0 || read_key(s, reterr) != 0)
         return -1;
     s->idempotency.route = arena_printf(req->arena, "%s %s", req->method_name, req->path);
     return 0;
@@ -85,20 +76,48 @@ static bool hash_part(EVP_MD_CTX *ctx, const void *bytes, size_t size)
 {
     uint64_t length = size;
     return EVP_DigestUpdate(ctx, &length, sizeof(length)) == 1 &&
-           EVP_DigestUpdate(ctx, bytes, size) == 1;
+           EVP_DigestUpdate(ctx, size > 0 ? bytes : "", size) == 1;
 }
 
-static int hash_request(struct submission *s, const void *body, size_t size, struct error *reterr)
+/* None is another thing than an empty one. */
+static bool hash_text(EVP_MD_CTX *ctx, const char *text)
 {
-    const char *options = http_header(s->req, JOB_OPTIONS_HEADER);
-    const char *const texts[] = {s->idempotency.route, s->req->query, s->req->content_type,
-                                 options ? options : ""};
+    return hash_part(ctx, text ? "+" : "-", 1) && hash_part(ctx, text, text ? strlen(text) : 0);
+}
+
+static bool hash_content(EVP_MD_CTX *ctx, const struct submit_content *content)
+{
+    const unsigned char *body = content->body;
+    if (!content->parts)
+        return hash_part(ctx, body, content->size);
+    bool is_good = true;
+    for (int i = 0; is_good && i < content->part_count; i++) {
+        const struct multipart_part *part = &content->parts[i];
+        is_good = hash_text(ctx, part->name) && hash_text(ctx, part->media_type) &&
+                  hash_text(ctx, part->file_name) &&
+                  hash_part(ctx, body + part->offset, part->size);
+    }
+    return is_good;
+}
+
+static bool hash_all(EVP_MD_CTX *ctx, const struct submission *s,
+                     const struct submit_content *content)
+{
+    const struct http_request *req = s->req;
+    char timeout[JSON_NUMBER_SIZE];
+    json_format_number(content->timeout_seconds, timeout);
+    return hash_text(ctx, s->idempotency.route) && hash_text(ctx, req->query) &&
+           hash_text(ctx, content->parts ? req->media_type : req->content_type) &&
+           hash_text(ctx, http_header(req, JOB_OPTIONS_HEADER)) && hash_text(ctx, timeout) &&
+           hash_text(ctx, content->format) && hash_content(ctx, content);
+}
+
+static int hash_request(struct submission *s, const struct submit_content *content,
+                        struct error *reterr)
+{
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool is_good = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
-    for (size_t i = 0; is_good && i < sizeof(texts) / sizeof(texts[0]); i++)
-        is_good = hash_part(ctx, texts[i], strlen(texts[i]));
-    is_good = is_good && hash_part(ctx, size > 0 ? body : "", size) &&
-              EVP_DigestFinal_ex(ctx, s->sha256, NULL) == 1;
+    bool is_good = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
+                   hash_all(ctx, s, content) && EVP_DigestFinal_ex(ctx, s->sha256, NULL) == 1;
     EVP_MD_CTX_free(ctx);
     if (!is_good)
         return error_internal(reterr, "submit: SHA-256");
@@ -106,13 +125,13 @@ static int hash_request(struct submission *s, const void *body, size_t size, str
     return 0;
 }
 
-int submit_find(struct submission *s, const void *body, size_t size, int count,
+int submit_find(struct submission *s, const struct submit_content *content, int count,
                 struct error *reterr)
 {
     int found = 0;
     if (!s->idempotency.key)
         return 0;
-    if (hash_request(s, body, size, reterr) != 0 ||
+    if (hash_request(s, content, reterr) != 0 ||
         job_find_stored(s->api->db, s->req->arena, &s->idempotency, &s->stored, &found, reterr) !=
             0)
         return -1;
@@ -154,12 +173,6 @@ int submit_store(struct submission *s, const struct job_new *jobs, int count, st
     return 0;
 }
 
-static int compare_rows(const void *one, const void *two)
-{
-    int64_t a = ((const struct job_row *)one)->id, b = ((const struct job_row *)two)->id;
-    return (a > b) - (a < b);
-}
-
 /* Those that were there before, by their ids, from the database. */
 static int read_older(struct submission *s, int count, struct job_row **ret_rows, int *ret_count,
                       struct error *reterr)
@@ -177,7 +190,7 @@ static int read_older(struct submission *s, int count, struct job_row **ret_rows
     if (job_get_many(s->api->db, a, ids, older, ret_rows, ret_count, reterr) != 0)
         return -1;
     if (*ret_count > 0)
-        qsort(*ret_rows, (size_t)*ret_count, sizeof(**ret_rows), compare_rows);
+        qsort(*ret_rows, (size_t)*ret_count, sizeof(**ret_rows), job_compare_ids);
     return 0;
 }
 
@@ -195,7 +208,7 @@ int submit_rows(struct submission *s, int count, struct job_row **ret_rows, stru
             continue;
         }
         const struct job_row *row = older_count > 0 ? bsearch(&wanted, older, (size_t)older_count,
-                                                              sizeof(*older), compare_rows)
+                                                              sizeof(*older), job_compare_ids)
                                                     : NULL;
         if (!row)
             return error_set(reterr, ERR_GONE,
@@ -209,12 +222,6 @@ int submit_rows(struct submission *s, int count, struct job_row **ret_rows, stru
 
 /* ---- one task's request */
 
-static int compare_keys(const void *one, const void *two)
-{
-    int64_t a = *(const int64_t *)one, b = *(const int64_t *)two;
-    return (a > b) - (a < b);
-}
-
 /* Each blob once, however often the job takes it. */
 static void collect_blobs(struct arena *a, const struct binding *binding, struct job_new *job)
 {
@@ -222,7 +229,7 @@ static void collect_blobs(struct arena *a, const struct binding *binding, struct
     int kept = 0;
     for (int i = 0; i < binding->blob_count; i++)
         keys[i] = binding->blobs[i].key;
-    qsort(keys, (size_t)binding->blob_count, sizeof(*keys), compare_keys);
+    qsort(keys, (size_t)binding->blob_count, sizeof(*keys), job_compare_ids);
     for (int i = 0; i < binding->blob_count; i++) {
         if (kept == 0 || keys[i] != keys[kept - 1])
             keys[kept++] = keys[i];
@@ -245,15 +252,28 @@ struct job_new submit_job(struct arena *a, const struct http_request *req,
     return job;
 }
 
+static int write_bytes(struct blob_writer *w, const unsigned char *bytes, size_t size,
+                       int64_t deadline_us, struct error *reterr)
+{
+    size_t part;
+    for (; size > 0; size -= part, bytes += part) {
+        part = size < BLOB_CHUNK_SIZE ? size : BLOB_CHUNK_SIZE;
+        if (api_transfer_check(deadline_us, reterr) != 0 || blob_write(w, bytes, part, reterr) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int write_blob(struct db *db, struct arena *a, const struct binding *binding, int i,
-                      struct blob_info *ret_info, struct error *reterr)
+                      int64_t deadline_us, struct blob_info *ret_info, struct error *reterr)
 {
     const struct order_input *input = &binding->inputs[i];
     const char *media_type = *input->media_type ? input->media_type : MEDIA_TYPE_UNKNOWN;
     struct blob_writer *w;
     if (blob_write_begin(db, a, media_type, input->file_name, &w, reterr) != 0)
         return -1;
-    if (blob_write(w, binding->body->bytes + input->offset, input->size, reterr) != 0) {
+    if (write_bytes(w, binding->body->bytes + input->offset, input->size, deadline_us, reterr) !=
+        0) {
         blob_write_abort(w);
         return -1;
     }
@@ -261,19 +281,20 @@ static int write_blob(struct db *db, struct arena *a, const struct binding *bind
 }
 
 /* Inputs that did not come as JSON are kept as files, and the job names them. */
-static int write_inputs(struct db *db, struct arena *a, const struct task_desc *task,
+static int write_inputs(const struct api *api, struct arena *a, const struct task_desc *task,
                         struct binding *binding, struct error *reterr)
 {
     const struct db_secret *secret;
     if (binding->json || binding->input_count == 0)
         return 0;
-    if (db_read_secret(db, &secret, reterr) != 0)
+    if (db_read_secret(api->db, &secret, reterr) != 0)
         return -1;
+    int64_t deadline_us = api_transfer_deadline(api, (int64_t)binding->body->size);
     binding->blobs = arena_alloc(a, (size_t)binding->input_count * sizeof(*binding->blobs));
     for (int i = 0; i < binding->input_count; i++) {
         char id[DB_ID_SIZE];
         struct blob_info info;
-        if (write_blob(db, a, binding, i, &info, reterr) != 0)
+        if (write_blob(api->db, a, binding, i, deadline_us, &info, reterr) != 0)
             return -1;
         db_id_format(secret, DB_ID_BLOB, info.key, id);
         binding_name_blob(a, task, binding, i, id);
@@ -296,8 +317,8 @@ static int answer_stored(struct submission *s, const struct prefer *prefer,
     db_id_format(secret, DB_ID_JOB, s->stored[0].id, id);
     api->trace.job = arena_strdup(a, id);
     if (wait_s > 0 && api->has_hub) {
-        submit_redirect(res, "/internal/wait?job=%s&seconds=%d&then=/internal/runs/%s", id, wait_s,
-                        id);
+        submit_redirect(res, "/internal/wait?job=%s&seconds=%d&then=/internal/runs/%s%s", id,
+                        wait_s, id, s->is_replayed ? "/replayed" : "");
         return 0;
     }
     if (submit_rows(s, 1, &rows, reterr) != 0)
@@ -323,12 +344,40 @@ static int store_task(struct submission *s, const struct task_desc *task, struct
     bool as_json; /* asked again when the result is fetched */
     if (binding_resolve(db, a, &binding, 1, errors, reterr) != 0 ||
         negotiate(accept, task, binding, a, &as_json, reterr) != 0 ||
-        write_inputs(db, a, task, binding, reterr) != 0)
+        write_inputs(s->api, a, task, binding, reterr) != 0)
         return -1;
     struct job_new *job = arena_alloc(a, sizeof(*job));
     *job = submit_job(a, s->req, task, binding);
     job_options_apply(options, job);
     return submit_store(s, job, 1, reterr);
+}
+
+/* The format that the request asks for by itself: a file that it names may be gone by the time that
+ * it is repeated. */
+static int settle_format(const struct task_desc *task, struct binding *binding,
+                         const struct accept *accept, struct arena *a, const char **ret_format,
+                         struct error *reterr)
+{
+    bool as_json;
+    if (negotiate(accept, task, binding, a, &as_json, reterr) != 0)
+        return -1;
+    const char *format = cJSON_GetStringValue(json_member(binding->params, "format"));
+    *ret_format = format ? arena_strdup(a, format) : NULL; /* it may be settled anew */
+    return 0;
+}
+
+static int find_task_request(struct submission *s, const struct task_desc *task,
+                             struct binding *binding, const struct accept *accept,
+                             double timeout_seconds, struct error *reterr)
+{
+    struct submit_content content = {.body = binding->received,
+                                     .size = binding->received_size,
+                                     .parts = binding->parts,
+                                     .part_count = binding->part_count,
+                                     .timeout_seconds = timeout_seconds};
+    if (settle_format(task, binding, accept, s->req->arena, &content.format, reterr) != 0)
+        return -1;
+    return submit_find(s, &content, 1, reterr);
 }
 
 int submit_task(struct api *api, struct http_request *req, const struct task_desc *task,
@@ -343,11 +392,12 @@ int submit_task(struct api *api, struct http_request *req, const struct task_des
         job_options_read_field(req->arena, api->config, http_header(req, JOB_OPTIONS_HEADER),
                                &options, reterr) != 0 ||
         accept_parse(req->arena, http_header(req, "Accept"), &accept, reterr) != 0 ||
-        binding_read(req, api->config, task, &binding, errors, reterr) != 0 ||
-        submit_find(&s, binding.received, binding.received_size, 1, reterr) != 0)
+        binding_read(req, api->config, task, &binding, errors, reterr) != 0)
         return -1;
     if (options.timeout_seconds == 0)
         options.timeout_seconds = timeout_seconds;
+    if (find_task_request(&s, task, &binding, accept, options.timeout_seconds, reterr) != 0)
+        return -1;
     if (!s.is_replayed && store_task(&s, task, &binding, accept, &options, errors, reterr) != 0)
         return -1;
     return answer_stored(&s, prefer, res, reterr);

@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "api/binding.h"
 #include "db/job.h"
+#include "http/multipart.h"
 #include "http/prefer.h"
 
 #define SUBMIT_WAIT_MAX 60 /* seconds that a client may wait for a job's end */
@@ -26,22 +27,32 @@ struct submission {
     bool is_replayed;
 };
 
-/* A database there has to be. Errors: ERR_UNAVAILABLE. */
-int submit_check(const struct api *api, struct error *reterr);
-
 /*
- * Begin: read the Idempotency-Key. Errors: ERR_UNAVAILABLE without a database, ERR_INVALID_REQUEST
- * for a key that is none.
+ * Begin: read the Idempotency-Key. Errors: as api_use_database(), ERR_INVALID_REQUEST for a key
+ * that is none.
  */
 int submit_begin(struct submission *s, struct api *api, struct http_request *req,
                  struct error *reterr);
 
 /*
- * The body is known: was this request answered before? Then s->stored has `count` jobs, and
+ * What makes two requests the same, beside path, query, media type and Gangsaw-Job. A body of parts
+ * is known by them: a client that sends it again may choose another boundary.
+ */
+struct submit_content {
+    const void *body; /* as it came */
+    size_t size;
+    const struct multipart_part *parts; /* of the body, instead of it; NULL: none */
+    int part_count;
+    const char *format;     /* that Accept or the parameters settled; NULL: none */
+    double timeout_seconds; /* 0: none */
+};
+
+/*
+ * The content is known: was this request answered before? Then s->stored has `count` jobs, and
  * s->is_replayed is true. Errors: ERR_INVALID_PARAMS the key was used with another request;
  * ERR_CONFLICT; ERR_UNAVAILABLE.
  */
-int submit_find(struct submission *s, const void *body, size_t size, int count,
+int submit_find(struct submission *s, const struct submit_content *content, int count,
                 struct error *reterr);
 
 /* Store them, all or none, and wake this host's runner. Errors: as job_store(); a blob that has
@@ -72,8 +83,9 @@ void submit_redirect(struct http_response *res, const char *fmt, ...)
 
 /*
  * The key of a job's id, which is noted for the log. Errors: ERR_NOT_FOUND for what this database
- * did not issue, ERR_UNAVAILABLE without a database.
+ * did not issue, and as api_use_database().
  */
-int jobs_find(struct api *api, const char *id, int64_t *ret_key, struct error *reterr);
+int jobs_find(struct api *api, const struct http_request *req, const char *id, int64_t *ret_key,
+              struct error *reterr);
 
 #endif

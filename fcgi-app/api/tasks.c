@@ -74,7 +74,7 @@ static int run_later(struct api *api, struct http_request *req, const struct tas
                      struct field_errors *errors, struct error *reterr)
 {
     double seconds;
-    if (submit_check(api, reterr) != 0)
+    if (api_use_database(api, req, reterr) != 0)
         return -1;
     if (api->pass_on) {
         submit_redirect(res, "%s", api->pass_on);
@@ -97,16 +97,14 @@ static int check_servable(const struct api *api, struct http_response *res, stru
 
 /* Blobs are looked up at once, so that what is wrong with them is said before anything waits; their
  * bytes are read last. */
-static int resolve(struct api *api, struct binding *binding, struct arena *a,
+static int resolve(struct api *api, const struct http_request *req, struct binding *binding,
                    struct field_errors *errors, struct error *reterr)
 {
     if (binding->blob_count == 0)
         return 0;
-    if (!api->db)
-        return error_set(reterr, ERR_UNAVAILABLE,
-                         "This server keeps no files: its configuration names no database "
-                         "(database.url).");
-    return binding_resolve(api->db, a, &binding, 1, errors, reterr);
+    if (api_use_database(api, req, reterr) != 0)
+        return -1;
+    return binding_resolve(api->db, req->arena, &binding, 1, errors, reterr);
 }
 
 static int compute(struct api *api, const struct compute_request *run, struct http_response *res,
@@ -132,7 +130,7 @@ static int run_now(struct api *api, struct http_request *req, const struct task_
     if (check_servable(api, res, reterr) != 0 || read_timeout(req, task, &seconds, reterr) != 0 ||
         accept_parse(req->arena, http_header(req, "Accept"), &accept, reterr) != 0 ||
         binding_read(req, cfg, task, &binding, errors, reterr) != 0 ||
-        resolve(api, &binding, req->arena, errors, reterr) != 0 ||
+        resolve(api, req, &binding, errors, reterr) != 0 ||
         negotiate(accept, task, &binding, req->arena, &as_json, reterr) != 0 ||
         binding_load(api->db, req->arena, &binding, reterr) != 0)
         return -1;

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const char *const names[ERR_CODE_COUNT] = {
     [ERR_NONE] = "none",
     [ERR_INVALID_REQUEST] = "invalid-request",
@@ -36,6 +38,17 @@ static const char *const names[ERR_CODE_COUNT] = {
     [ERR_STOPPED] = "stopped",
 };
 
+/* A text that did not fit may end within a character. */
+static void drop_half_character(char *text)
+{
+    size_t size = strlen(text), last = size;
+    while (last > 0 && ((unsigned char)text[last - 1] & 0xc0) == 0x80 && size - last < 3)
+        last--;
+    if (last > 0 && (unsigned char)text[last - 1] >= 0xc0 &&
+        utf8_length(text + last - 1, size - last + 1) == 0)
+        text[last - 1] = '\0';
+}
+
 int error_set(struct error *e, enum err_code code, const char *fmt, ...)
 {
     if (!e)
@@ -44,8 +57,10 @@ int error_set(struct error *e, enum err_code code, const char *fmt, ...)
     e->cause[0] = '\0';
     va_list ap;
     va_start(ap, fmt);
-    (void)vsnprintf(e->detail, sizeof(e->detail), fmt, ap);
+    int size = vsnprintf(e->detail, sizeof(e->detail), fmt, ap);
     va_end(ap);
+    if (size >= (int)sizeof(e->detail))
+        drop_half_character(e->detail);
     return -1;
 }
 

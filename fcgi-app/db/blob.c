@@ -279,8 +279,10 @@ int blob_write_end(struct blob_writer *w, struct blob_info *ret_info, struct err
     if (EVP_DigestFinal_ex(w->digest, hash, &hash_size) != 1)
         return error_internal(reterr, "blob: SHA-256 failed");
     struct db_value sha256 = db_bytes(hash, hash_size);
-    if ((w->is_open ? store_end : store_small)(w, sha256, &rows, reterr) != 0)
+    if ((w->is_open ? store_end : store_small)(w, sha256, &rows, reterr) != 0) {
+        release_writer(w);
         return -1;
+    }
     blob_info_read(rows, 0, w->arena, ret_info);
     /* The writer, like what it was begun with, belongs to the caller's arena. */
     ret_info->media_type = w->media_type;

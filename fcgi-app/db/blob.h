@@ -27,7 +27,8 @@ struct blob_writer; /* one blob being written, in a transaction of its own */
 int blob_write_begin(struct db *db, struct arena *a, const char *media_type, const char *file_name,
                      struct blob_writer **ret_writer, struct error *reterr);
 int blob_write(struct blob_writer *w, const void *bytes, size_t size, struct error *reterr);
-/* Commit; *ret_info is complete. */
+/* Commit; *ret_info is complete. The writer has ended then, in a failure too: nothing stays open.
+ */
 int blob_write_end(struct blob_writer *w, struct blob_info *ret_info, struct error *reterr);
 void blob_write_abort(struct blob_writer *w); /* nothing stays behind. NULL is fine */
 
@@ -56,7 +57,8 @@ typedef void blob_done(void *context, const struct blob_info *info, const struct
 struct blob_transfer *blob_load_send(struct db *db, int64_t key, size_t max_bytes,
                                      struct payload *payload, blob_done *done, void *context);
 
-/* Write `size` bytes as a new blob, one piece per statement; they stay valid until `done`. */
+/* Write `size` bytes as a new blob, one piece per statement; they stay valid until `done`, or the
+ * cancel. At `done` the blob is on the server's disc. */
 struct blob_transfer *blob_save_send(struct db *db, const void *bytes, size_t size,
                                      const char *media_type, const char *file_name, blob_done *done,
                                      void *context);

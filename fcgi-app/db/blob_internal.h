@@ -34,7 +34,7 @@ extern const struct db_statement blob_piece_statement;
  * synchronous_commit. No row: not all pieces are there. */
 extern const struct db_statement blob_end_statement;
 
-/* Values of synchronous_commit: as the session has it, or off. */
+/* Values of synchronous_commit: as the session has it, which is on (connect.c), or off. */
 #define BLOB_COMMIT_AS_SET NULL
 #define BLOB_COMMIT_LATER "off"
 

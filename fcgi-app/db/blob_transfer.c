@@ -2,13 +2,12 @@
 /*
  * blob_transfer.c - blobs in an event loop, one piece per statement; see blob.h
  *
- * Statements cannot be called back from the connection. A transfer that was cancelled while one is
- * under way therefore stays until its answer has come, and does nothing then.
+ * Nothing here takes long: a large blob is hashed piece by piece, as it is written.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/sha.h>
+#include <openssl/evp.h>
 
 #include "db/blob_internal.h"
 
@@ -17,7 +16,7 @@
 struct blob_transfer {
     struct db *db;
     struct arena *arena; /* holds the transfer */
-    blob_done *done;     /* NULL: cancelled */
+    blob_done *done;
     void *context;
     struct blob_info info;
     int piece, pieces; /* the one under way */
@@ -28,7 +27,9 @@ struct blob_transfer {
     const unsigned char *bytes;
     size_t size;
     const char *media_type, *file_name;
-    unsigned char hash[SHA256_DIGEST_LENGTH];
+    EVP_MD_CTX *digest; /* of more than one piece */
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    unsigned hash_size;
     char day[DAY_SIZE];
 };
 
@@ -45,14 +46,15 @@ static struct blob_transfer *transfer_new(struct db *db, blob_done *done, void *
 
 void blob_transfer_cancel(struct blob_transfer *t)
 {
-    if (t)
-        t->done = NULL;
+    if (!t)
+        return;
+    db_forget(t->db, t);
+    arena_free(t->arena);
 }
 
 static void finish(struct blob_transfer *t, const struct error *error)
 {
-    if (t->done)
-        t->done(t->context, error ? NULL : &t->info, error);
+    t->done(t->context, error ? NULL : &t->info, error);
     arena_free(t->arena);
 }
 
@@ -66,11 +68,9 @@ static void finish_with(struct blob_transfer *t, enum err_code code, const char 
 /* True when the transfer has ended by that. */
 static bool is_over(struct blob_transfer *t, const struct error *error)
 {
-    if (!t->done || error) {
+    if (error)
         finish(t, error);
-        return true;
-    }
-    return false;
+    return error != NULL;
 }
 
 /* ---- reading */
@@ -157,8 +157,23 @@ struct blob_transfer *blob_load_send(struct db *db, int64_t key, size_t max_byte
 
 /* ---- writing */
 
-/* All commits are asynchronous: the completion that names the blob commits after them, so its flush
- * is theirs. */
+/*
+ * The row that makes a blob visible is on the server's disc before `done` is called, and with it
+ * all of the pieces before, whose own commits need not wait: so a completion that names the blob
+ * never outlives it, even when the server crashed and came back between the two.
+ */
+
+static void release_digest(void *digest)
+{
+    EVP_MD_CTX_free(digest);
+}
+
+static void digest_failed(struct blob_transfer *t)
+{
+    struct error failure;
+    (void)error_internal(&failure, "blob: SHA-256 failed");
+    finish(t, &failure);
+}
 
 static void saved(void *context, const struct db_rows *rows, const struct error *error)
 {
@@ -176,23 +191,35 @@ static void saved(void *context, const struct db_rows *rows, const struct error 
     finish(t, NULL);
 }
 
+/* The table refuses NULL: of bytes that could not be hashed. */
+static struct db_value hash_value(const struct blob_transfer *t)
+{
+    return t->hash_size > 0 ? db_bytes(t->hash, t->hash_size) : DB_NULL;
+}
+
 static void save_small(struct blob_transfer *t)
 {
+    const void *bytes = t->bytes ? t->bytes : (const unsigned char *)"";
+    (void)EVP_Digest(bytes, t->size, t->hash, &t->hash_size, EVP_sha256(), NULL);
     struct db_value values[] = {
-        db_bytes(t->bytes, t->size), db_bytes(t->hash, sizeof(t->hash)), db_text(t->media_type),
-        db_text(t->file_name),       db_text(BLOB_COMMIT_LATER),
+        db_bytes(bytes, t->size),    hash_value(t), db_text(t->media_type), db_text(t->file_name),
+        db_text(BLOB_COMMIT_AS_SET),
     };
     db_send(t->db, &blob_small_statement, values, 5, saved, t);
 }
 
 static void save_end(struct blob_transfer *t)
 {
+    if (EVP_DigestFinal_ex(t->digest, t->hash, &t->hash_size) != 1) {
+        digest_failed(t);
+        return;
+    }
     struct arena *a = arena_new();
     struct db_value values[] = {
         db_int(a, t->info.key),      db_text(t->day),
-        db_int(a, (int64_t)t->size), db_bytes(t->hash, sizeof(t->hash)),
+        db_int(a, (int64_t)t->size), hash_value(t),
         db_text(t->media_type),      db_text(t->file_name),
-        db_int(a, t->pieces),        db_text(BLOB_COMMIT_LATER),
+        db_int(a, t->pieces),        db_text(BLOB_COMMIT_AS_SET),
     };
     db_send(t->db, &blob_end_statement, values, 8, saved, t);
     arena_free(a);
@@ -202,13 +229,18 @@ static void piece_saved(void *context, const struct db_rows *rows, const struct 
 
 static void save_piece(struct blob_transfer *t)
 {
-    struct arena *a = arena_new();
     size_t offset = (size_t)t->piece * BLOB_CHUNK_SIZE, left = t->size - offset;
+    size_t size = left < BLOB_CHUNK_SIZE ? left : BLOB_CHUNK_SIZE;
+    if (!t->digest || EVP_DigestUpdate(t->digest, t->bytes + offset, size) != 1) {
+        digest_failed(t);
+        return;
+    }
+    struct arena *a = arena_new();
     struct db_value values[] = {
         db_text(t->day),
         db_int(a, t->info.key),
         db_int(a, t->piece),
-        db_bytes(t->bytes + offset, left < BLOB_CHUNK_SIZE ? left : BLOB_CHUNK_SIZE),
+        db_bytes(t->bytes + offset, size),
         db_text(BLOB_COMMIT_LATER),
     };
     db_send(t->db, &blob_piece_statement, values, 5, piece_saved, t);
@@ -248,10 +280,13 @@ struct blob_transfer *blob_save_send(struct db *db, const void *bytes, size_t si
     t->media_type = arena_strdup(t->arena, media_type);
     t->file_name = arena_strdup(t->arena, file_name ? file_name : "");
     t->pieces = blob_piece_count((int64_t)size);
-    (void)SHA256(bytes ? bytes : (const unsigned char *)"", size, t->hash);
-    if (t->pieces <= 1)
+    if (t->pieces <= 1) {
         save_small(t);
-    else
+    } else {
+        EVP_MD_CTX *digest = arena_own(t->arena, EVP_MD_CTX_new(), release_digest);
+        if (digest && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1)
+            t->digest = digest; /* else the first piece fails */
         db_send(db, &blob_begin_statement, NULL, 0, key_given, t);
+    }
     return t;
 }

@@ -17,7 +17,12 @@
 #define SERVER_VERSION_MIN 150000
 #define EXTRA_MAX 16 /* parameters of ours */
 
-/* Whatever the server, the database or the role has as its default. */
+/*
+ * Whatever the server, the database or the role has as its default. What is acknowledged has to be
+ * on the disc, so that commits are synchronous; only the url's own options can say otherwise, such
+ * as remote_apply. Statements that can do without say so.
+ */
+static const char lasting[] = "-c synchronous_commit=on ";
 static const char session[] =
     " -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres"
     " -c search_path=pg_catalog,pg_temp -c bytea_output=hex"
@@ -103,6 +108,7 @@ static const char *session_options(const struct db_settings *s, const char *give
 {
     struct strbuf text = STRBUF_INIT;
     int budget_ms = s->budget_ms > 0 ? s->budget_ms : 0;
+    strbuf_addstr(&text, lasting);
     strbuf_addstr(&text, given ? given : "");
     strbuf_addstr(&text, session);
     /* The server gives up a little before the client does, which then can keep its connection. */
@@ -246,6 +252,12 @@ void db_connect_start(struct db *db)
     db->hosts_left = db->target.host_count;
     if (!try_host(db))
         next_host(db, PQerrorMessage(db->conn));
+}
+
+bool db_is_socket_ready(int fd, short events)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+    return fd >= 0 && poll(&p, 1, 0) > 0;
 }
 
 static short wanted_events(const struct db *db)

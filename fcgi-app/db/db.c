@@ -146,6 +146,15 @@ void db_send(struct db *db, const struct db_statement *s, const struct db_value 
     db_push(db, r);
 }
 
+void db_forget(struct db *db, const void *context)
+{
+    struct db_request *const lists[] = {db->head, db->dropped};
+    for (int i = 0; i < 2; i++) {
+        for (struct db_request *r = lists[i]; r; r = r->next)
+            r->done = r->context == context ? NULL : r->done;
+    }
+}
+
 int db_pending(const struct db *db)
 {
     return db->pending;
@@ -174,7 +183,6 @@ static void plan_retry(struct db *db)
 void db_lose(struct db *db, const struct error *why)
 {
     struct db_failure failure = {.error = *why, .trouble = DB_AWAY};
-    struct db_request *r = db->head;
     if (db->transaction == DB_IN_TRANSACTION) {
         db->transaction = DB_TRANSACTION_FAILED;
         db->transaction_error = *why;
@@ -182,12 +190,13 @@ void db_lose(struct db *db, const struct error *why)
     plan_retry(db);
     disconnect(db);
     /* What callbacks send from now on is for the next connection. */
+    db->dropped = db->head;
     db->head = db->tail = NULL;
     db->pending = 0;
-    while (r) {
-        struct db_request *next = r->next;
+    while (db->dropped) {
+        struct db_request *r = db->dropped;
+        db->dropped = r->next;
         deliver(db, r, NULL, &failure);
-        r = next;
     }
     if (db->is_kept && !db->is_lost_told && !db->is_closing) {
         db->is_lost_told = true;
@@ -359,8 +368,11 @@ static bool take_next(struct db *db)
         return !db->is_failed || !db->failure.is_spoilt;
     }
     PQclear(result);
-    if (PQexitPipelineMode(db->conn) != 1)
-        fail_head(db, PQerrorMessage(db->conn));
+    if (PQexitPipelineMode(db->conn) != 1) { /* libpq is not where it should be: a new one is */
+        fail_head(db, "");
+        (void)db_fail_unavailable(&db->failure.error, db->head->statement->name,
+                                  PQerrorMessage(db->conn));
+    }
     return false;
 }
 
@@ -385,12 +397,6 @@ static void take_notifications(struct db *db)
             db->events.notified(db->events.context, n->relname, n->extra);
         PQfreemem(n);
     }
-}
-
-bool db_is_socket_ready(int fd, short events)
-{
-    struct pollfd p = {.fd = fd, .events = events};
-    return fd >= 0 && poll(&p, 1, 0) > 0;
 }
 
 /* A connection that broke while a statement was under way may have left the reason behind. */

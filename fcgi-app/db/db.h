@@ -103,6 +103,10 @@ typedef void db_done(void *context, const struct db_rows *rows, const struct err
 void db_send(struct db *db, const struct db_statement *s, const struct db_value *values, int count,
              db_done *done, void *context);
 
+/* What was sent with this context is answered to nobody: it runs as it would have, but its `done`
+ * is not called. Also from within a callback. */
+void db_forget(struct db *db, const void *context);
+
 /* Statements queued and under way. */
 int db_pending(const struct db *db);
 bool db_is_connected(const struct db *db);

@@ -91,10 +91,11 @@ struct db {
 
     struct db_request *head, *tail;
     int pending;
-    bool is_sent;      /* the head is under way */
-    bool is_pipelined; /* it was sent together with its PREPARE … */
-    bool is_preparing; /* … whose answer has not come yet */
-    int empty_count;   /* ends of results in turn */
+    struct db_request *dropped; /* what a lost connection leaves to be called back */
+    bool is_sent;               /* the head is under way */
+    bool is_pipelined;          /* it was sent together with its PREPARE … */
+    bool is_preparing;          /* … whose answer has not come yet */
+    int empty_count;            /* ends of results in turn */
     PGresult *result;
     bool is_failed;
     struct db_failure failure; /* if so */
@@ -121,6 +122,7 @@ int db_target_parse(const struct db_settings *settings, struct arena *a,
 /* From closed to connecting, as far as it goes without waiting. */
 void db_connect_start(struct db *db);
 void db_connect_go(struct db *db);
+bool db_is_socket_ready(int fd, short events);
 
 /* ---- db.c */
 
@@ -129,7 +131,6 @@ void db_push(struct db *db, struct db_request *r);
 void db_opened(struct db *db);
 /* Close the connection, if there is one, and call back all that was queued. */
 void db_lose(struct db *db, const struct error *why);
-bool db_is_socket_ready(int fd, short events);
 
 /* ---- failure.c: what the server or libpq said, as an error of ours */
 

@@ -60,7 +60,8 @@ static bool is_any(const char *state, const char *const *list)
 static void set_by_state(struct db_failure *f, const char *state)
 {
     static const char *const unreachable[] = {"08", "57P0", "25006", "25P03", NULL};
-    static const char *const conflict[] = {"55P03", "40001", "40P01", "23505", NULL};
+    static const char *const conflict[] = {"40001", "40P01", "23505", NULL};
+    static const char *const late[] = {"57014", "55P03", NULL}; /* lock_timeout: as any wait */
     static const char *const missing[] = {"42P01", "3F000", "42883", NULL};
 
     if (is_any(state, unreachable)) {
@@ -69,7 +70,7 @@ static void set_by_state(struct db_failure *f, const char *state)
         f->is_spoilt = true;
     } else if (strncmp(state, "53", 2) == 0) { /* out of memory, disc or connections */
         (void)error_set(&f->error, ERR_UNAVAILABLE, "%s", away);
-    } else if (strcmp(state, "57014") == 0) {
+    } else if (is_any(state, late)) {
         (void)error_set(&f->error, ERR_UNAVAILABLE, "%s", slow);
         f->trouble = DB_SLOW;
     } else if (is_any(state, missing)) {

@@ -46,7 +46,8 @@ bool job_state_is_final(enum job_state state);
 #define JOB_TAGS_MAX 20
 #define JOB_TAG_MAX 64 /* characters */
 #define JOB_BATCH_MAX 10000
-#define JOB_AHEAD_DAYS 366 /* run_at */
+#define JOB_STORE_SLICE 1000 /* more are stored by several statements in one transaction */
+#define JOB_AHEAD_DAYS 366   /* run_at */
 
 /* ---- storing (waits) */
 
@@ -120,7 +121,7 @@ struct job_row {
     double run_ms, cpu_ms; /* NaN until it finished */
     const char *attempts;  /* JSON: earlier attempts, see the table; NULL: none */
     const char *error;     /* JSON {"code", "detail"}; NULL: none */
-    const char *result;    /* JSON; only with job_get_result() */
+    const char *result;    /* JSON; NULL if it was not asked for */
     struct job_output *outputs;
     int output_count;
 };
@@ -129,10 +130,14 @@ struct job_row {
 struct job_row job_new_row(const struct job_new *job, const struct job_stored *stored,
                            struct arena *a);
 
-/* ERR_GONE when there is none: ids are checked before (db_id_parse), so it has been pruned.
- * with_result: the result too, which may be large. params are read only for job_get. */
+/* ERR_GONE when there is none: ids are checked before (db_id_parse), so it has been pruned. Without
+ * params, which may be large and are for runners; with_result: with the result, which may be too.
+ */
 int job_get(struct db *db, struct arena *a, int64_t id, bool with_result, struct job_row *ret_row,
             struct error *reterr);
+
+/* Compares keys, and whatever begins with one, as rows do; for qsort() and bsearch(). */
+int job_compare_ids(const void *one, const void *two);
 
 /* Many at once, those that exist, in any order; without params and result. */
 int job_get_many(struct db *db, struct arena *a, const int64_t *ids, int count,
@@ -171,8 +176,8 @@ struct job_lane_counts {
     int runners;           /* live ones that serve it */
 };
 
-/* Lanes with live jobs or live runners, by name; finished jobs by state (from the table's
- * statistics of this and the last days: exact counts). */
+/* Lanes with live jobs or live runners, by name; finished jobs that are still kept, by state.
+ * Everything is counted, so it takes the longer the more jobs there are. */
 int job_counts(struct db *db, struct arena *a, struct job_lane_counts **ret_lanes,
                int *ret_lane_count, int64_t ret_finished[JOB_STATE_COUNT], struct error *reterr);
 
@@ -210,6 +215,7 @@ struct job_end {
     const int64_t *blobs;
     int blob_count;    /* keys of the outputs' blobs */
     const char *error; /* JSON {"code", "detail"}; NULL: none */
+    bool crashed;      /* the executor's death was the end: counted among the job's crashes */
 };
 
 /*
@@ -260,7 +266,8 @@ void job_states_send(struct db *db, const int64_t *ids, int count, db_done *done
 int job_rows_read(const struct db_rows *rows, struct arena *a, struct job_row **ret_rows);
 
 /*
- * Notifications. JOB_CHANNEL_NEW wakes idle runners (no payload). JOB_CHANNEL_CANCEL: "runner:id".
+ * Notifications. JOB_CHANNEL_NEW wakes idle runners (no payload). JOB_CHANNEL_CANCEL:
+ * "runner:id:lease", the lease as it was claimed: a later attempt of the job is not meant.
  * JOB_CHANNEL_CHANGED: ids of watched jobs that changed, separated by commas.
  */
 #define JOB_CHANNEL_NEW "gangsaw_job"
@@ -277,7 +284,8 @@ struct job_prune {
 /*
  * One small step of pruning: partitions for the days ahead; partitions of job_done older than
  * retention_days and of blob_chunk without a living blob dropped; up to 200 expired blobs that no
- * live job uses; idempotency keys over 24 h. One runner at a time (advisory try-lock).
+ * live job uses; idempotency keys over 24 h. A step that made or dropped partitions, whose locks
+ * everybody waits for, does nothing else. One runner at a time (advisory try-lock).
  */
 void job_prune_send(struct db *db, double retention_days, db_done *done, void *context);
 struct job_prune job_prune_read(const struct db_rows *rows);

@@ -7,8 +7,6 @@
  */
 #include "db/job_internal.h"
 
-#include <stdio.h>
-
 #define LOOKS_MAX 3
 
 static const struct db_statement cancel_statement = {
@@ -27,16 +25,21 @@ static const struct db_statement cancel_statement = {
         "    FROM held h), " JOB_STORE_ENDED ", "
         "changed AS (SELECT e.id, e.is_watched FROM ended e), "
         "stopped AS MATERIALIZED ( "
-        "    SELECT pg_notify('gangsaw_cancel', h.runner || ':' || h.id) "
+        "    SELECT pg_notify('gangsaw_cancel', concat_ws(':', h.runner, h.id, h.lease)) "
         "    FROM held h WHERE h.runner IS NOT NULL) "
         "SELECT e.id, " JOB_TELL ", (SELECT count(*) FROM stopped) FROM ended e "
         "UNION ALL "
         "SELECT d.id, NULL, NULL FROM gangsaw.job_done d WHERE d.id = $1::bigint",
 };
 
-static int gone(struct error *reterr)
+/* It was never found where it was looked for: it went to and fro meanwhile, or it is pruned. */
+static int missed(struct db *db, struct arena *a, int64_t id, struct error *reterr)
 {
-    return error_set(reterr, ERR_GONE, "The job is no longer kept.");
+    struct job_row row;
+    if (job_get(db, a, id, false, &row, reterr) != 0)
+        return -1;
+    return error_set(reterr, ERR_CONFLICT,
+                     "Other requests are changing this job at the moment; try again.");
 }
 
 int job_cancel(struct db *db, struct arena *a, int64_t id, double retention_days,
@@ -50,13 +53,14 @@ int job_cancel(struct db *db, struct arena *a, int64_t id, double retention_days
         if (db_count(rows) > 0)
             return 0;
     }
-    return gone(reterr);
+    return missed(db, a, id, reterr);
 }
 
 /*
  * One row: is it live; an input that is gone (its public id), and nothing is done then; the id of a
- * job put back. Inputs are locked, so that they are not pruned before the job holds them. Another
- * live job with the unique key is a unique violation, which undoes all of it.
+ * job put back; was there one to put back. Inputs are locked, so that they are not pruned before
+ * the job holds them. Where another live job has the unique key nothing is stored, so nothing
+ * removed.
  */
 static const struct db_statement retry_statement = {
     .name = "job_retry",
@@ -82,9 +86,6 @@ static const struct db_statement retry_statement = {
         "                           f.attempt, f.started_at, f.finished_at, f.error::jsonb)) "
         "                  END AS history "
         "    FROM found f WHERE NOT EXISTS (SELECT FROM missing)), "
-        "removed AS ( "
-        "    DELETE FROM gangsaw.job_done d USING again g WHERE d.id = $1::bigint AND d.id = "
-        "g.id), "
         "stored AS ( "
         "    INSERT INTO gangsaw.job (id, vtime, lease, created_at, state, timeout_seconds, "
         "                             priority, max_attempts, lane, task, tenant, params, "
@@ -97,34 +98,35 @@ static const struct db_statement retry_statement = {
         "            FROM jsonb_array_elements(g.history) WITH ORDINALITY AS h (entry, n) "
         "            WHERE h.n > jsonb_array_length(g.history) - 100) "
         "    FROM again g "
+        "    ON CONFLICT (tenant, task, unique_key) WHERE unique_key IS NOT NULL DO NOTHING "
         "    RETURNING id), "
+        "removed AS ( "
+        "    DELETE FROM gangsaw.job_done d "
+        "    WHERE d.id = $1::bigint AND EXISTS (SELECT FROM stored)), "
         "linked AS ( "
         "    INSERT INTO gangsaw.job_blob (blob, job) SELECT i.id, s.id FROM inputs i, stored s), "
         "woken AS MATERIALIZED (SELECT gangsaw.wake() FROM stored) "
         "SELECT EXISTS (SELECT FROM gangsaw.job j WHERE j.id = $1::bigint), "
         "       (SELECT gangsaw.public_id('blob', m.id) FROM missing m), "
-        "       (SELECT s.id FROM stored s), (SELECT count(*) FROM woken)",
+        "       (SELECT s.id FROM stored s), EXISTS (SELECT FROM again), "
+        "       (SELECT count(*) FROM woken)",
 };
 
 int job_retry(struct db *db, struct arena *a, int64_t id, struct error *reterr)
 {
     struct db_value values[] = {db_int(a, id)};
-    struct error failure;
     for (int look = 0; look < LOOKS_MAX; look++) {
         const struct db_rows *rows;
-        if (db_query(db, a, &retry_statement, values, 1, &rows, &failure) != 0) {
-            if (failure.code == ERR_CONFLICT)
-                (void)snprintf(failure.detail, sizeof(failure.detail),
-                               "Another live job has the unique key of this one.");
-            if (reterr)
-                *reterr = failure;
+        if (db_query(db, a, &retry_statement, values, 1, &rows, reterr) != 0)
             return -1;
-        }
         if (!db_is_null(rows, 0, 1))
             return error_set(reterr, ERR_GONE, "Its input, blob %s, has expired.",
                              db_get_text(rows, 0, 1));
         if (db_get_bool(rows, 0, 0) || !db_is_null(rows, 0, 2))
             return 0;
+        if (db_get_bool(rows, 0, 3))
+            return error_set(reterr, ERR_CONFLICT,
+                             "Another live job has the unique key of this one.");
     }
-    return gone(reterr);
+    return missed(db, a, id, reterr);
 }

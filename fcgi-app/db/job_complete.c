@@ -23,9 +23,9 @@ static const struct db_statement complete_statement = {
         "    USING (SELECT DISTINCT ON (u.id) u.* "
         "           FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::bigint[], "
         "                       $7::bigint[], $8::bigint[], $9::text[], $10::text[], "
-        "                       $11::text[], $12::text[]) "
+        "                       $11::text[], $12::text[], $13::bigint[]) "
         "                AS u (id, lease, state, run_us, cpu_us, age_us, error, result, outputs, "
-        "                      blobs) "
+        "                      blobs, crashes) "
         "           ORDER BY u.id) g "
         "    WHERE j.id = g.id AND j.lease = g.lease AND j.runner + 0 = $1::bigint "
         "    RETURNING j.id, j.lease, j.created_at, j.ready_at, "
@@ -38,8 +38,9 @@ static const struct db_statement complete_statement = {
         "        g.state::gangsaw.job_state AS state, j.timeout_seconds, "
         "        nullif(g.run_us, -1)::double precision / 1000 AS run_ms, "
         "        nullif(g.cpu_us, -1)::double precision / 1000 AS cpu_ms, "
-        "        j.attempt, j.crashes, j.max_attempts, j.priority, j.lane, j.task, j.tenant, "
-        "        j.params, j.unique_key, j.tags, j.blobs, j.request_id, j.attempts, "
+        "        j.attempt, j.crashes + g.crashes AS crashes, j.max_attempts, j.priority, j.lane, "
+        "        j.task, j.tenant, j.params, j.unique_key, j.tags, j.blobs, j.request_id, "
+        "        j.attempts, "
         "        g.error::json AS error, g.result::json AS result, g.outputs::json AS outputs, "
         "        g.blobs::bigint[] AS output_blobs, j.is_watched), " JOB_KEEP_ENDED ", "
         "changed AS (SELECT e.id, e.is_watched FROM ended e) "
@@ -59,6 +60,7 @@ void job_complete_send(struct db *db, int64_t runner, const struct job_end *ends
     int64_t *id = arena_alloc(a, numbers), *lease = arena_alloc(a, numbers);
     int64_t *run_us = arena_alloc(a, numbers), *cpu_us = arena_alloc(a, numbers);
     int64_t *age_us = arena_alloc(a, numbers), now_us = clock_us();
+    int64_t *crashes = arena_alloc(a, numbers);
     const char **state = arena_alloc(a, texts), **error = arena_alloc(a, texts);
     const char **result = arena_alloc(a, texts), **outputs = arena_alloc(a, texts);
     const char **blobs = arena_alloc(a, texts);
@@ -70,6 +72,7 @@ void job_complete_send(struct db *db, int64_t runner, const struct job_end *ends
         run_us[i] = job_us(e->run_ms);
         cpu_us[i] = job_us(e->cpu_ms);
         age_us[i] = e->ended_us > 0 && e->ended_us < now_us ? now_us - e->ended_us : 0;
+        crashes[i] = e->crashed;
         state[i] = job_state_name(e->state);
         error[i] = e->error;
         result[i] = e->result;
@@ -81,8 +84,9 @@ void job_complete_send(struct db *db, int64_t runner, const struct job_end *ends
         db_ints(a, lease, count),   db_texts(a, state, count),   db_ints(a, run_us, count),
         db_ints(a, cpu_us, count),  db_ints(a, age_us, count),   db_texts(a, error, count),
         db_texts(a, result, count), db_texts(a, outputs, count), db_texts(a, blobs, count),
+        db_ints(a, crashes, count),
     };
-    db_send(db, &complete_statement, values, 12, done, context);
+    db_send(db, &complete_statement, values, 13, done, context);
     arena_free(a);
 }
 
@@ -117,8 +121,7 @@ static const struct db_statement return_statement = {
         "changed AS ( "
         "    UPDATE gangsaw.job j "
         "    SET state = CASE h.kind WHEN 0 THEN 'scheduled' ELSE 'queued' END::gangsaw.job_state, "
-        "        runner = NULL, lease = j.lease + 1, started_at = NULL, fraction = NULL, "
-        "        what = NULL, lane = h.lane, vtime = h.new_vtime, "
+        "        " JOB_PUT_BACK ", "
         "        ready_at = CASE h.kind WHEN 0 THEN now() + h.delay_us * interval '1 microsecond' "
         "                               ELSE j.ready_at END, "
         "        attempt = j.attempt - CASE h.kind WHEN 2 THEN 1 ELSE 0 END, "

@@ -5,8 +5,10 @@
  * How they are written, so that a plan made while the tables were empty serves a million rows:
  * - rows of a batch come as arrays, unnested; a job is probed by its id in a LATERAL with FOR
  * UPDATE, which the planner cannot turn round;
- * - what is changed is found by `id = ANY (ARRAY(…))`, never by a join, and never by ctid: a row
- * that somebody else has just changed has moved;
+ * - what is changed is found by `id = ANY (ARRAY(…))`, not by a join alone, which may become a scan
+ * of the whole table, and never by ctid: a row that somebody else has just changed has moved. The
+ * completion is the exception, to look each job up once: it joins its batch, sorted by id, and what
+ * DB_QUEUE_OPTIONS leaves to the planner is a loop that probes the table's key;
  * - rows are locked in the order of their ids.
  */
 #ifndef DB_JOB_INTERNAL_H
@@ -24,8 +26,7 @@
     "(extract(epoch FROM a.finished_at) * 1000000)::bigint, a.run_ms, a.cpu_ms, a.attempts, "    \
     "a.error, " result ", a.outputs"
 #define JOB_COLUMNS_SHORT JOB_COLUMNS("NULL", "NULL")
-#define JOB_COLUMNS_PARAMS JOB_COLUMNS("a.params", "NULL")
-#define JOB_COLUMNS_ALL JOB_COLUMNS("a.params", "a.result")
+#define JOB_COLUMNS_RESULT JOB_COLUMNS("NULL", "a.result")
 
 #define JOB_DONE_COLUMNS                                                                         \
     "id, lease, created_at, ready_at, started_at, finished_at, state, timeout_seconds, run_ms, " \
@@ -72,6 +73,14 @@
     "    FROM (SELECT h.*, row_number() OVER (PARTITION BY h.lane, h.priority ORDER BY h.id) AS " \
     "n "                                                                                          \
     "          FROM held h) r)"
+
+/*
+ * What is set of a job `j` that goes back into the queue, or to be scheduled, where `placed` (as h)
+ * has it: the lease that was given out is worth nothing from then on.
+ */
+#define JOB_PUT_BACK                                                                        \
+    "runner = NULL, lease = j.lease + 1, started_at = NULL, fraction = NULL, what = NULL, " \
+    "lane = h.lane, vtime = h.new_vtime"
 
 /*
  * An expression that is evaluated once, when a first row is returned: tells those who watch one of

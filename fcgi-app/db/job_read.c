@@ -8,12 +8,12 @@
 
 static const struct db_statement get_statement = {
     .name = "job_get",
-    .sql = "SELECT " JOB_COLUMNS_PARAMS " FROM gangsaw.any_job a WHERE a.id = $1",
+    .sql = "SELECT " JOB_COLUMNS_SHORT " FROM gangsaw.any_job a WHERE a.id = $1",
 };
 
 static const struct db_statement get_result_statement = {
     .name = "job_get_result",
-    .sql = "SELECT " JOB_COLUMNS_ALL " FROM gangsaw.any_job a WHERE a.id = $1",
+    .sql = "SELECT " JOB_COLUMNS_RESULT " FROM gangsaw.any_job a WHERE a.id = $1",
 };
 
 static const struct db_statement states_statement = {

@@ -2,8 +2,8 @@
 /*
  * job_store.c - new jobs, all or none; see job.h
  *
- * One statement stores a batch. A transaction is opened round it only where more has to be looked
- * at: blobs, unique keys, an Idempotency-Key.
+ * One statement stores a batch, or a slice of a large one. A transaction is opened round it only
+ * where there is more to do: slices, blobs, unique keys, an Idempotency-Key.
  */
 #include "db/job_internal.h"
 
@@ -19,7 +19,8 @@
  * Ids ascend in the batch's order, so what comes back tells which are new: rows (true, id) for
  * those that were given an id, which is asked for ($14) only where a unique key may be taken,
  * (false, id) for those stored. The row without a kind has the time, in µs. Turns are given per
- * lane and priority. Keys are inserted in one order, so that batches do not deadlock.
+ * lane and priority. Keys are inserted in one order, that of their bytes, so that batches do not
+ * deadlock.
  */
 static const struct db_statement store_statement = {
     .name = "job_store",
@@ -57,7 +58,7 @@ static const struct db_statement store_statement = {
         "p.unique_key, "
         "           p.tags::text[], p.blobs::bigint[], p.request_id "
         "    FROM placed p "
-        "    ORDER BY p.unique_key, p.task, p.id "
+        "    ORDER BY p.unique_key COLLATE \"C\", p.task COLLATE \"C\", p.id "
         "    ON CONFLICT (tenant, task, unique_key) WHERE unique_key IS NOT NULL DO NOTHING "
         "    RETURNING id, state, blobs, tags), "
         "linked AS ("
@@ -131,7 +132,7 @@ struct batch {
     struct arena *arena;
     const struct job_new *jobs;
     int count;
-    int *waiting; /* indexes into jobs, ascending */
+    int *waiting; /* indexes into jobs; in the order in which their keys are inserted */
     int waiting_count;
     struct job_stored *stored;
 };
@@ -151,10 +152,17 @@ static const char *blobs_text(struct arena *a, const struct job_new *job)
     return job->blob_count > 0 ? array_text(db_ints(a, job->blobs, job->blob_count)) : NULL;
 }
 
-static bool has_unique(const struct batch *b)
+/* Some of the jobs of a batch that are waiting: what one statement stores. */
+struct slice {
+    const struct job_new *jobs;
+    int *waiting;
+    int count;
+};
+
+static bool has_unique(const struct slice *s)
 {
-    for (int i = 0; i < b->waiting_count; i++) {
-        if (b->jobs[b->waiting[i]].unique_key)
+    for (int i = 0; i < s->count; i++) {
+        if (s->jobs[s->waiting[i]].unique_key)
             return true;
     }
     return false;
@@ -165,12 +173,12 @@ static int64_t seconds_us(double seconds)
     return seconds > 0 && seconds < 1e9 ? llround(seconds * 1e6) : 0;
 }
 
-/* The values of store_statement, for the jobs that are waiting. */
+/* The values of store_statement. */
 #define STORE_VALUES 14
-static void fill_values(const struct batch *b, struct db_value ret_values[STORE_VALUES])
+static void fill_values(struct arena *a, const struct slice *s,
+                        struct db_value ret_values[STORE_VALUES])
 {
-    struct arena *a = b->arena;
-    int n = b->waiting_count;
+    int n = s->count;
     size_t numbers = (size_t)n * sizeof(int64_t), texts = (size_t)n * sizeof(char *);
     int64_t *priority = arena_alloc(a, numbers), *run_at = arena_alloc(a, numbers);
     int64_t *delay = arena_alloc(a, numbers), *max_attempts = arena_alloc(a, numbers);
@@ -181,7 +189,7 @@ static void fill_values(const struct batch *b, struct db_value ret_values[STORE_
     const char **request_id = arena_alloc(a, texts);
 
     for (int i = 0; i < n; i++) {
-        const struct job_new *job = &b->jobs[b->waiting[i]];
+        const struct job_new *job = &s->jobs[s->waiting[i]];
         int64_t timeout_us = seconds_us(job->timeout_seconds);
         task[i] = job->task;
         lane[i] = job->lane;
@@ -210,14 +218,14 @@ static void fill_values(const struct batch *b, struct db_value ret_values[STORE_
         db_texts(a, tags, n),
         db_texts(a, blobs, n),
         db_texts(a, request_id, n),
-        db_bool(has_unique(b)),
+        db_bool(has_unique(s)),
     };
     memcpy(ret_values, values, sizeof(values));
 }
 
-static int compare_ids(const void *left, const void *right)
+int job_compare_ids(const void *one, const void *two)
 {
-    int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+    int64_t a = *(const int64_t *)one, b = *(const int64_t *)two;
     return (a > b) - (a < b);
 }
 
@@ -232,8 +240,10 @@ static struct job_stored as_stored(const struct job_new *job, int64_t id, int64_
                                .ready_us = ready_us > now_us ? ready_us : now_us};
 }
 
-/* Ids that were given, in order, and those that were stored; jobs without one go on waiting. */
-static int take_stored(struct batch *b, const struct db_rows *rows, struct error *reterr)
+/* Ids that were given, in order, and those that were stored; jobs without one go on waiting: they
+ * are left in the slice. */
+static int take_stored(struct batch *b, struct slice *s, const struct db_rows *rows,
+                       struct error *reterr)
 {
     int count = db_count(rows), given_count = 0, stored_count = 0, left = 0;
     int64_t *given = arena_alloc(b->arena, (size_t)count * sizeof(*given)), now_us = 0;
@@ -247,25 +257,24 @@ static int take_stored(struct batch *b, const struct db_rows *rows, struct error
         else
             stored[stored_count++] = db_get_int(rows, i, 1);
     }
-    qsort(given, (size_t)given_count, sizeof(*given), compare_ids);
-    qsort(stored, (size_t)stored_count, sizeof(*stored), compare_ids);
-    if (stored_count == b->waiting_count) {
+    qsort(given, (size_t)given_count, sizeof(*given), job_compare_ids);
+    qsort(stored, (size_t)stored_count, sizeof(*stored), job_compare_ids);
+    if (stored_count == s->count) {
         given = stored;
         given_count = stored_count;
     }
-    if (given_count != b->waiting_count)
-        return error_internal(reterr, "job_store: %d ids for %d jobs", given_count,
-                              b->waiting_count);
+    if (given_count != s->count)
+        return error_internal(reterr, "job_store: %d ids for %d jobs", given_count, s->count);
     for (int i = 0, k = 0; i < given_count; i++) {
-        int job = b->waiting[i];
+        int job = s->waiting[i];
         if (k < stored_count && stored[k] == given[i]) {
             b->stored[job] = as_stored(&b->jobs[job], given[i], now_us);
             k++;
         } else {
-            b->waiting[left++] = job;
+            s->waiting[left++] = job;
         }
     }
-    b->waiting_count = left;
+    s->count = left;
     return 0;
 }
 
@@ -301,16 +310,37 @@ static int find_holders(struct batch *b, struct error *reterr)
     return 0;
 }
 
+static int store_slice(struct batch *b, struct slice *s, struct error *reterr)
+{
+    struct db_value values[STORE_VALUES];
+    const struct db_rows *rows;
+    fill_values(b->arena, s, values);
+    if (db_query(b->db, b->arena, &store_statement, values, STORE_VALUES, &rows, reterr) != 0)
+        return -1;
+    return take_stored(b, s, rows, reterr);
+}
+
+/* Those that wait, slice by slice: each statement has a budget of its own. Whose unique key is
+ * taken goes on waiting. */
+static int store_waiting(struct batch *b, struct error *reterr)
+{
+    int count = b->waiting_count, left = 0;
+    for (int from = 0; from < count; from += JOB_STORE_SLICE) {
+        int size = count - from < JOB_STORE_SLICE ? count - from : JOB_STORE_SLICE;
+        struct slice s = {b->jobs, b->waiting + from, size};
+        if (store_slice(b, &s, reterr) != 0)
+            return -1;
+        memmove(b->waiting + left, s.waiting, (size_t)s.count * sizeof(*s.waiting));
+        left += s.count;
+    }
+    b->waiting_count = left;
+    return 0;
+}
+
 static int store_jobs(struct batch *b, struct error *reterr)
 {
     for (int round = 0; round < ROUNDS_MAX && b->waiting_count > 0; round++) {
-        struct db_value values[STORE_VALUES];
-        const struct db_rows *rows;
-        fill_values(b, values);
-        if (db_query(b->db, b->arena, &store_statement, values, STORE_VALUES, &rows, reterr) != 0 ||
-            take_stored(b, rows, reterr) != 0)
-            return -1;
-        if (b->waiting_count > 0 && find_holders(b, reterr) != 0)
+        if (store_waiting(b, reterr) != 0 || (b->waiting_count > 0 && find_holders(b, reterr) != 0))
             return -1;
     }
     if (b->waiting_count > 0)
@@ -359,7 +389,7 @@ static int check_blobs(const struct batch *b, struct error *reterr)
         for (int n = 0; n < b->jobs[i].blob_count; n++)
             keys[k++] = b->jobs[i].blobs[n];
     }
-    qsort(keys, (size_t)count, sizeof(*keys), compare_ids);
+    qsort(keys, (size_t)count, sizeof(*keys), job_compare_ids);
     for (int i = 0; i < count; i++) {
         if (i == 0 || keys[i] != keys[i - 1])
             keys[wanted++] = keys[i];
@@ -449,13 +479,44 @@ static int store_in_transaction(struct batch *b, const struct job_idempotency *i
     return idempotency ? record_key(b, idempotency, reterr) : 0;
 }
 
+/* Can one statement do all of it? */
 static bool is_simple(const struct batch *b)
 {
+    if (b->count > JOB_STORE_SLICE)
+        return false;
     for (int i = 0; i < b->count; i++) {
         if (b->jobs[i].unique_key || b->jobs[i].blob_count > 0)
             return false;
     }
     return true;
+}
+
+static int compare_texts(const char *one, const char *two)
+{
+    if (!one || !two)
+        return (one == NULL) - (two == NULL); /* as SQL sorts NULL */
+    return strcmp(one, two);
+}
+
+/* In the order of store_statement. */
+static int compare_jobs(const void *one, const void *two, void *jobs)
+{
+    int a = *(const int *)one, b = *(const int *)two;
+    const struct job_new *x = (const struct job_new *)jobs + a;
+    const struct job_new *y = (const struct job_new *)jobs + b;
+    int order = compare_texts(x->unique_key, y->unique_key);
+    if (order == 0 && x->unique_key)
+        order = strcmp(x->task, y->task);
+    return order != 0 ? order : (a > b) - (a < b);
+}
+
+/* Slices take their keys in one order too; ids then ascend in that one. */
+static void order_keys(struct batch *b)
+{
+    const struct slice all = {b->jobs, b->waiting, b->waiting_count};
+    if (b->count > JOB_STORE_SLICE && has_unique(&all))
+        qsort_r(b->waiting, (size_t)b->waiting_count, sizeof(*b->waiting), compare_jobs,
+                (void *)(uintptr_t)b->jobs);
 }
 
 int job_store(struct db *db, struct arena *a, const struct job_new *jobs, int count,
@@ -475,6 +536,7 @@ int job_store(struct db *db, struct arena *a, const struct job_new *jobs, int co
 
     for (int i = 0; i < count; i++)
         b.waiting[i] = i;
+    order_keys(&b);
     if (idempotency && !idempotency->key)
         idempotency = NULL;
     if (!idempotency && is_simple(&b)) {

@@ -8,9 +8,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <openssl/sha.h>
+#include <openssl/evp.h>
 
 #define TAG_DIGITS 10
 #define KEY_DIGITS_MAX 18
@@ -21,11 +22,26 @@ static const char *const kinds[] = {
     [DB_ID_CURSOR] = "cursor",
 };
 
+/* Each job that is shown has an id: looking the algorithm up every time would take longer than the
+ * hash. */
+static void compute_sha256(const void *bytes, size_t size, unsigned char ret_hash[EVP_MAX_MD_SIZE])
+{
+    static EVP_MD *sha256;
+    static EVP_MD_CTX *ctx;
+    if (!ctx) {
+        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+        ctx = EVP_MD_CTX_new();
+    }
+    if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1 || EVP_DigestUpdate(ctx, bytes, size) != 1 ||
+        EVP_DigestFinal_ex(ctx, ret_hash, NULL) != 1)
+        abort();
+}
+
 static void compute_tag(const struct db_secret *s, enum db_id_kind kind, int64_t key,
                         char ret_tag[TAG_DIGITS])
 {
     static const char digits[] = "0123456789abcdef";
-    unsigned char text[sizeof(s->bytes) + 16 + sizeof(key)], hash[SHA256_DIGEST_LENGTH];
+    unsigned char text[sizeof(s->bytes) + 16 + sizeof(key)], hash[EVP_MAX_MD_SIZE];
     size_t size = strlen(kinds[kind]) + 1; /* with its NUL */
 
     memcpy(text, s->bytes, sizeof(s->bytes));
@@ -33,7 +49,7 @@ static void compute_tag(const struct db_secret *s, enum db_id_kind kind, int64_t
     size += sizeof(s->bytes);
     for (int shift = 56; shift >= 0; shift -= 8)
         text[size++] = (unsigned char)((uint64_t)key >> shift);
-    (void)SHA256(text, size, hash);
+    compute_sha256(text, size, hash);
     for (int i = 0; i < TAG_DIGITS; i++)
         ret_tag[i] = digits[i % 2 == 0 ? hash[i / 2] >> 4 : hash[i / 2] & 15];
 }

@@ -58,7 +58,7 @@ static void held_values(struct arena *a, const struct runner_held *held, int cou
     ret_values[1] = db_ints(a, lease, count);
 }
 
-/* One row says whether it is alive, and each further one names a job that is gone. */
+/* One row says whether it is alive, and each further one names a job and a lease that are gone. */
 static const struct db_statement beat_statement = {
     .name = "runner_beat",
     .sql = "WITH beat AS ("
@@ -67,9 +67,9 @@ static const struct db_statement beat_statement = {
            "        expires_at = now() + $2::double precision * interval '1 second' "
            "    WHERE r.id = $1::bigint AND NOT r.is_fenced "
            "    RETURNING set_config('synchronous_commit', 'off', true)) "
-           "SELECT NULL::bigint, EXISTS (SELECT FROM beat) "
+           "SELECT NULL::bigint, NULL::bigint, EXISTS (SELECT FROM beat) "
            "UNION ALL "
-           "SELECT g.id, NULL "
+           "SELECT g.id, g.lease, NULL "
            "FROM unnest($3::bigint[], $4::bigint[]) AS g (id, lease) "
            "    LEFT JOIN LATERAL ("
            "        SELECT true AS is_held FROM gangsaw.job h "
@@ -97,9 +97,10 @@ struct runner_beat runner_beat_read(const struct db_rows *rows, struct arena *a)
     };
     for (int i = 0; i < count; i++) {
         if (db_is_null(rows, i, 0))
-            beat.is_fenced = !db_get_bool(rows, i, 1);
+            beat.is_fenced = !db_get_bool(rows, i, 2);
         else
-            beat.gone[beat.gone_count++] = db_get_int(rows, i, 0);
+            beat.gone[beat.gone_count++] =
+                (struct runner_held){.id = db_get_int(rows, i, 0), .lease = db_get_int(rows, i, 1)};
     }
     return beat;
 }
@@ -155,9 +156,7 @@ static const struct db_statement recover_statement = {
            "    ORDER BY j.id FOR UPDATE), " JOB_PLACED ", "
            "changed AS ( "
            "    UPDATE gangsaw.job j "
-           "    SET state = 'queued', runner = NULL, lease = j.lease + 1, started_at = NULL, "
-           "        fraction = NULL, what = NULL, attempt = j.attempt - 1, lane = h.lane, "
-           "        vtime = h.new_vtime "
+           "    SET state = 'queued', attempt = j.attempt - 1, " JOB_PUT_BACK " "
            "    FROM placed h "
            "    WHERE j.id = h.id AND j.id = ANY (ARRAY(SELECT x.id FROM held x)) "
            "    RETURNING j.id, j.is_watched), "
@@ -185,7 +184,8 @@ int64_t runner_recover_read(const struct db_rows *rows)
  * Claims hold a lock on their runner's row, so none of a runner that is locked here is under way.
  * One that committed after this snapshot is not seen, and found the next time, since the row stays
  * for a lease after it was fenced. After a restart of the server every lease may have run out for
- * want of a server: nobody is fenced then.
+ * want of a server: nobody is fenced then. Jobs are looked up first, and then locked in the order
+ * of their ids, over all runners: so does whoever else locks several.
  */
 static const struct db_statement rescue_statement = {
     .name = "runner_rescue",
@@ -195,25 +195,28 @@ static const struct db_statement rescue_statement = {
         "    WHERE (r.is_fenced OR r.expires_at < now()) "
         "      AND pg_postmaster_start_time() < now() - $1::double precision * interval '1 second' "
         "    ORDER BY r.id FOR UPDATE SKIP LOCKED), "
+        "found AS MATERIALIZED ( "
+        "    SELECT f.id, r.id AS runner, r.host "
+        "    FROM lost r CROSS JOIN LATERAL ( "
+        "        SELECT h.id FROM gangsaw.job h "
+        "        WHERE h.state = 'running' AND h.runner = r.id) f), "
         "held AS MATERIALIZED ( "
         "    SELECT j.*, j.attempt - j.crashes >= j.max_attempts AS is_over, "
         "           json_build_object('code', 'unavailable', 'detail', "
-        "               format('Its host, %s, was lost while it ran.', r.host)) AS why "
-        "    FROM lost r CROSS JOIN LATERAL ( "
+        "               format('Its host, %s, was lost while it ran.', f.host)) AS why "
+        "    FROM (SELECT u.* FROM found u ORDER BY u.id) f CROSS JOIN LATERAL ( "
         "        SELECT h.id, h.lease, h.created_at, h.ready_at, h.started_at, h.timeout_seconds, "
         "               h.attempt, h.crashes, h.max_attempts, h.priority, h.vtime, h.runner, "
-        "h.task, "
-        "               h.tenant, h.params, h.unique_key, h.tags, h.blobs, h.request_id, "
-        "               h.attempts, h.is_watched, "
+        "               h.task, h.tenant, h.params, h.unique_key, h.tags, h.blobs, "
+        "               h.request_id, h.attempts, h.is_watched, "
         "               coalesce((SELECT t.lane FROM gangsaw.task t WHERE t.name = h.task), "
-        "h.lane) "
-        "                   AS lane "
-        "        FROM gangsaw.job h WHERE h.state = 'running' AND h.runner = r.id "
-        "        ORDER BY h.id FOR UPDATE) j), " JOB_PLACED ", "
+        "                        h.lane) AS lane "
+        "        FROM gangsaw.job h "
+        "        WHERE h.id = f.id AND h.state = 'running' AND h.runner = f.runner "
+        "        FOR UPDATE) j), " JOB_PLACED ", "
         "returned AS ( "
         "    UPDATE gangsaw.job j "
-        "    SET state = 'queued', runner = NULL, lease = j.lease + 1, started_at = NULL, "
-        "        fraction = NULL, what = NULL, lane = h.lane, vtime = h.new_vtime, "
+        "    SET state = 'queued', " JOB_PUT_BACK ", "
         "        attempts = coalesce(j.attempts, '[]') || gangsaw.attempt_entry( "
         "            j.attempt, j.started_at, now(), h.why::jsonb) "
         "    FROM placed h "

@@ -37,9 +37,10 @@ struct runner_held {
 
 struct runner_beat {
     bool is_fenced; /* no row was touched: kill the executors, register anew */
-    /* Ids of held jobs that are no longer this runner's: cancelled, or claimed again; or just
-     * completed by itself, on its other connection: ignore what is not held any more. */
-    int64_t *gone;
+    /* Of what was held when the heartbeat was sent: what is no longer this runner's, since it was
+     * cancelled, or claimed again; or just completed by itself, on its other connection: ignore
+     * what is not held with that lease any more. */
+    struct runner_held *gone;
     int gone_count;
 };
 

@@ -27,7 +27,7 @@ struct control {
     _Atomic uint32_t ready;                  /* 1 once the executor waits for its first run */
     _Atomic uint64_t run;                    /* the run being computed; 0: idle */
     _Atomic uint64_t runs;                   /* computed so far */
-    _Atomic uint64_t resident;               /* bytes of memory before the run */
+    _Atomic uint64_t resident;               /* bytes of memory, when it last looked */
     _Atomic uint64_t claims[CONTROL_CLAIMS]; /* of run n at n % CONTROL_CLAIMS: 2n waits, 2n + 1 has
                                                 begun, all else is withdrawn */
     _Atomic uint32_t fraction_ppm;

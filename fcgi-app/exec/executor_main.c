@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "exec/control.h"
 #include "exec/module.h"
@@ -34,6 +35,7 @@
 #define ORDER_MAX ((size_t)1 << 40) /* the sender is trusted with the size of inputs */
 #define IDLE_SECONDS 1              /* an idle executor looks after its memory this often */
 #define SILENT_SECONDS 10           /* a peer that connected and sends no order */
+#define LOOK_US 1000                /* of computing, between looks at what runs leave behind */
 #define HEAP_THRESHOLD (64 * 1024 * 1024)
 #define FILES_MAX \
     2048 /* each output of a run may be in a memfd, and those under way count per user */
@@ -53,6 +55,7 @@ struct executor {
     bool is_trimmed; /* nothing was computed since the last trim */
     int statm_fd;    /* our own memory figures, open before a sandbox closes the way there */
     size_t resident; /* by the last look at them */
+    int64_t looked_us;
 };
 
 static void parse_options(struct executor *e, int argc, char **argv)
@@ -178,21 +181,11 @@ static size_t resident_bytes(const struct executor *e)
     return second ? strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* An executor that stays large is replaced by a fresh one. */
 static void give_memory_back(struct executor *e)
 {
     module_set_trim(e->modules);
     (void)malloc_trim(0);
     e->resident = resident_bytes(e);
-    if (e->resident > (size_t)e->idle_mb << 20)
-        e->runs_left = 0;
-}
-
-static void on_idle(struct executor *e)
-{
-    if (!e->is_trimmed)
-        give_memory_back(e);
-    e->is_trimmed = true;
 }
 
 /* A module that leaks descriptors must not starve the runs that follow: a new number tells how
@@ -205,17 +198,38 @@ static bool has_leaked_files(void)
     return fd < 0 || fd >= FILES_LEAKED;
 }
 
-/* What this run left behind is not to be the next one's trouble. */
+/* What runs leave behind is not to be the next one's trouble: an executor that stays large, or
+ * holds too many descriptors, is replaced by a fresh one. */
+static void look_at_self(struct executor *e)
+{
+    size_t most = (size_t)e->idle_mb << 20;
+    e->resident = resident_bytes(e);
+    if (e->resident > most)
+        give_memory_back(e);
+    atomic_store(&e->control->resident, e->resident);
+    if (e->resident > most || has_leaked_files())
+        e->runs_left = 0;
+    run_skip_cpu_time();
+    e->looked_us = clock_us();
+}
+
+static void on_idle(struct executor *e)
+{
+    if (!e->is_trimmed) {
+        give_memory_back(e);
+        look_at_self(e);
+    }
+    e->is_trimmed = true;
+}
+
+/* Runs of some microseconds come by the hundred in a burst; what they can leave behind within a
+ * millisecond is little. */
 static void clean_up(struct executor *e)
 {
     arena_reset(e->arena);
     e->is_trimmed = false;
-    e->resident = resident_bytes(e);
-    if (e->resident > (size_t)e->idle_mb << 20)
-        give_memory_back(e);
-    atomic_store(&e->control->resident, e->resident);
-    if (has_leaked_files())
-        e->runs_left = 0;
+    if (e->is_listening || clock_us() - e->looked_us >= LOOK_US)
+        look_at_self(e);
 }
 
 /* Say that the run begins. A run that nobody waits for any more is not begun. */
@@ -334,6 +348,7 @@ int main(int argc, char **argv)
     preload_modules(&e);
     e.resident = resident_bytes(&e);
     atomic_store(&e.control->resident, e.resident);
+    run_skip_cpu_time();
     atomic_store(&e.control->ready, 1);
     if (e.is_listening)
         serve_listening(&e);

@@ -20,6 +20,10 @@ int run_new(struct arena *a, const struct wire_message *m, const struct order *o
 /* Compute it and send its outputs and its end. -1 when the other end is gone. */
 int run_compute(struct run *run, const struct task *task, int fd);
 
+/* CPU time is counted from the end of the run before. What was used up to now is not the next
+ * one's. */
+void run_skip_cpu_time(void);
+
 /* Send ERROR as the end of a run that could not be computed. -1 when the other end is gone. */
 int run_send_error(int fd, uint64_t run, const struct error *error, int64_t cpu_us);
 

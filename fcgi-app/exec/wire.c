@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define RECORD_SPACE 512       /* most records fit */
 #define WIRE_MAGIC 0x47573031u /* "GW01": both ends are of one build, or refuse each other */
 
 struct wire_header {
@@ -156,7 +157,10 @@ int wire_receive(int fd, size_t max_size, struct wire_message *ret_message, stru
 
 static void put(struct wire_writer *w, const void *bytes, size_t size)
 {
-    if (!w->failed && payload_append(w->payload, bytes, size, w->error) != 0)
+    struct payload *p = w->payload;
+    if (!w->failed && p->capacity == 0 && payload_reserve(p, RECORD_SPACE, w->error) != 0)
+        w->failed = true;
+    if (!w->failed && payload_append(p, bytes, size, w->error) != 0)
         w->failed = true;
 }
 

@@ -8,6 +8,7 @@
 #include "http/problem.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* clang-format off */
 static const struct problem table[] = {
@@ -78,4 +79,38 @@ const struct problem *problem_find(enum err_code code)
 const struct problem *problem_table(void)
 {
     return table;
+}
+
+static void add_member(struct strbuf *sb, const char *name, const char *text)
+{
+    strbuf_addf(sb, ",\"%s\":", name);
+    strbuf_add_json(sb, text, strlen(text));
+}
+
+static void add_field_errors(struct strbuf *sb, const struct field_errors *errors)
+{
+    const char *separator = "";
+    strbuf_addstr(sb, ",\"errors\":[");
+    for (const struct field_error *e = errors->first; e; e = e->next) {
+        strbuf_addf(sb, "%s{\"pointer\":", separator);
+        strbuf_add_json(sb, e->pointer, strlen(e->pointer));
+        add_member(sb, "detail", e->detail);
+        strbuf_addch(sb, '}');
+        separator = ",";
+    }
+    strbuf_addch(sb, ']');
+}
+
+void problem_print(struct strbuf *out, const struct error *err, const char *request_id,
+                   const struct field_errors *errors)
+{
+    const struct problem *problem = problem_find(err->code);
+    strbuf_addf(out, "{\"type\":\"/problems/%s\"", error_name(problem->code));
+    add_member(out, "title", problem->title);
+    strbuf_addf(out, ",\"status\":%d", problem->status);
+    add_member(out, "detail", err->detail);
+    add_member(out, "request_id", request_id);
+    if (errors && errors->first)
+        add_field_errors(out, errors);
+    strbuf_addch(out, '}');
 }

@@ -9,6 +9,8 @@
 #define HTTP_PROBLEM_H
 
 #include "base/error.h"
+#include "base/field_errors.h"
+#include "base/strbuf.h"
 
 struct problem {
     enum err_code code;
@@ -19,6 +21,11 @@ struct problem {
 
 /* Never NULL: an unknown code is `internal`. The name is error_name(code). */
 const struct problem *problem_find(enum err_code code);
+
+/* Append the document (RFC 9457): {type, title, status, detail, request_id, errors?}. `errors` may
+ * be NULL. */
+void problem_print(struct strbuf *out, const struct error *err, const char *request_id,
+                   const struct field_errors *errors);
 
 /* All rows, in the order of statuses; ends with code ERR_NONE. */
 const struct problem *problem_table(void);

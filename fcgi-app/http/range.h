@@ -20,8 +20,9 @@ enum range_answer {
 /*
  * What to answer to a GET of `size` bytes with strong `etag` ("\"…\""): If-None-Match, Range
  * with If-Range (one range of unit bytes; several, or a malformed field: the whole). Only GET
- * has ranges; HEAD answers as if there were none. The two results are set whatever the answer:
- * all of it where it is no part.
+ * has ranges; HEAD answers as if there were none. If-Match is ignored, as dates are: bytes that
+ * are only read need no protection from lost updates, and If-Range guards parts. The two results
+ * are set whatever the answer: all of it where it is no part.
  */
 enum range_answer range_evaluate(const struct http_request *req, const char *etag, int64_t size,
                                  int64_t *ret_offset, int64_t *ret_size);

@@ -246,6 +246,15 @@ int http_body_check(const struct http_request *req, size_t max_bytes, const char
                      (long long)req->content_length, limit_name, max_bytes);
 }
 
+int http_body_check_encoding(const struct http_request *req, struct error *reterr)
+{
+    const char *encoding = http_header(req, "Content-Encoding");
+    if (!encoding || strcasecmp(encoding, "identity") == 0)
+        return 0;
+    return error_set(reterr, ERR_UNSUPPORTED_MEDIA_TYPE,
+                     "The body has Content-Encoding %.40s; send it as it is.", encoding);
+}
+
 /* All of `size` bytes, which Content-Length promised. */
 static int read_promised(struct http_request *req, unsigned char *buf, size_t size,
                          struct error *reterr)

@@ -27,6 +27,9 @@ enum http_method {
     HTTP_OTHER = 1 << 7,
 };
 
+/* Of a body whose Content-Type is not known, or that says so. */
+#define MEDIA_TYPE_UNKNOWN "application/octet-stream"
+
 struct http_limits {
     int max_params;          /* number of CGI variables */
     size_t max_params_bytes; /* their total size */
@@ -74,6 +77,10 @@ int http_body_read(struct http_request *req, size_t max_bytes, const char *limit
 /* The check of Content-Length alone, for a body that is read in pieces. Errors: ERR_TOO_LARGE. */
 int http_body_check(const struct http_request *req, size_t max_bytes, const char *limit_name,
                     struct error *reterr);
+
+/* Bodies are taken as they are. Errors: ERR_UNSUPPORTED_MEDIA_TYPE for a Content-Encoding other
+ * than identity. */
+int http_body_check_encoding(const struct http_request *req, struct error *reterr);
 
 /*
  * The next piece of the body: *ret_size bytes in `buf`, fewer than `size` only at the body's end, 0

@@ -137,39 +137,12 @@ void http_response_json(struct http_response *res, int status, const cJSON *valu
     set_body(res, status, NULL, 0, NULL);
 }
 
-static void add_member(struct strbuf *sb, const char *name, const char *text)
-{
-    strbuf_addf(sb, ",\"%s\":", name);
-    strbuf_add_json(sb, text, strlen(text));
-}
-
-static void add_field_errors(struct strbuf *sb, const struct field_errors *errors)
-{
-    const char *separator = "";
-    strbuf_addstr(sb, ",\"errors\":[");
-    for (const struct field_error *e = errors->first; e; e = e->next) {
-        strbuf_addf(sb, "%s{\"pointer\":", separator);
-        strbuf_add_json(sb, e->pointer, strlen(e->pointer));
-        add_member(sb, "detail", e->detail);
-        strbuf_addch(sb, '}');
-        separator = ",";
-    }
-    strbuf_addch(sb, ']');
-}
-
 void http_response_problem(struct http_response *res, const struct http_request *req,
                            const struct error *err, const struct field_errors *errors)
 {
     const struct problem *problem = problem_find(err->code);
     struct strbuf sb = STRBUF_INIT;
-    strbuf_addf(&sb, "{\"type\":\"/problems/%s\"", error_name(problem->code));
-    add_member(&sb, "title", problem->title);
-    strbuf_addf(&sb, ",\"status\":%d", problem->status);
-    add_member(&sb, "detail", err->detail);
-    add_member(&sb, "request_id", req->request_id);
-    if (errors && errors->first)
-        add_field_errors(&sb, errors);
-    strbuf_addch(&sb, '}');
+    problem_print(&sb, err, req->request_id, errors);
     remove_fields(res, err->code == ERR_RANGE_NOT_SATISFIABLE ? is_about_part : is_about_body);
     http_response_body(res, problem->status, "application/problem+json",
                        arena_memdup(res->arena, sb.text, sb.size), sb.size);

@@ -4,8 +4,6 @@
  */
 #include "hub/answer.h"
 
-#include <string.h>
-
 #include "http/problem.h"
 #include "hub/events.h"
 
@@ -22,22 +20,11 @@ void answer_redirect(struct strbuf *out, const char *then)
     strbuf_addf(out, "Status: 200 OK\r\nX-Accel-Redirect: %s\r\nContent-Length: 0\r\n\r\n", then);
 }
 
-static void add_member(struct strbuf *out, const char *name, const char *text)
-{
-    strbuf_addf(out, ",\"%s\":", name);
-    strbuf_add_json(out, text, strlen(text));
-}
-
 void answer_problem(struct strbuf *out, const struct error *error, const char *request_id)
 {
     const struct problem *problem = problem_find(error->code);
     struct strbuf body = STRBUF_INIT;
-    strbuf_addf(&body, "{\"type\":\"/problems/%s\"", error_name(problem->code));
-    add_member(&body, "title", problem->title);
-    strbuf_addf(&body, ",\"status\":%d", problem->status);
-    add_member(&body, "detail", error->detail);
-    add_member(&body, "request_id", request_id);
-    strbuf_addch(&body, '}');
+    problem_print(&body, error, request_id, NULL);
     strbuf_addf(out, "Status: %d %s\r\nContent-Type: application/problem+json\r\n", problem->status,
                 problem->title);
     strbuf_addf(out, "Content-Length: %zu\r\nCache-Control: no-store\r\n", body.size);

@@ -334,17 +334,29 @@ static void attach(struct client *c)
         watch_ask(cs->watch, c->job);
 }
 
+/* Nobody more can be held. A wait is over then, with the job as it is: an error would hide a job
+ * that was stored a moment ago. */
+static void refuse(struct client *c)
+{
+    struct clients *cs = c->all;
+    struct error full;
+    cs->counts.refused++;
+    if (!c->target.is_stream) {
+        redirect(c);
+        return;
+    }
+    (void)error_set(&full, ERR_OVERLOADED,
+                    "As many clients wait already as the limit hub.max_clients = %d allows.",
+                    cs->limit);
+    respond_problem(c, &full);
+}
+
 static void admit(struct client *c)
 {
     struct clients *cs = c->all;
     int64_t now_us = clock_us();
     if (cs->total - cs->by_state[CLIENT_READING] >= cs->limit) {
-        struct error full;
-        cs->counts.refused++;
-        (void)error_set(&full, ERR_OVERLOADED,
-                        "As many clients wait already as the limit hub.max_clients = %d allows.",
-                        cs->limit);
-        respond_problem(c, &full);
+        refuse(c);
         return;
     }
     c->end_us = now_us + (c->target.is_stream ? STREAM_US : c->target.wait_us);

@@ -17,9 +17,10 @@
 #define CLIENT_READERS_MAX 1024 /* whose request is being read; more stay in the backlog */
 
 /* Where a wait ends, nginx asks the pool `api` at once, and thousands may wait for one job. So many
- * go on together, which its backlog takes, the others by turns, somewhat slower than it answers. */
+ * go on together, which its backlog takes, the others by turns, half as fast as it answers: its
+ * cores have other work too. */
 #define CLIENT_TURNS_BURST 64
-#define CLIENT_TURNS_PER_CORE 1000 /* a second */
+#define CLIENT_TURNS_PER_CORE 500 /* a second */
 
 enum client_state {
     CLIENT_READING,   /* its request */

@@ -8,7 +8,6 @@
 #include "jobs/runner.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -18,7 +17,11 @@
 #define TRANSFERS_MAX 4 /* of blobs, each way */
 #define TRIES_MAX 5     /* of a transfer that fails though the database is there */
 #define TRANSFER_WAIT_US 500000
-#define STALL_US 500000 /* without any end: what waits behind may go elsewhere */
+#define TO_LOAD_MAX 64        /* of one class, prepared for the sake of what stands behind them */
+#define INPUT_BYTES 268435456 /* of blobs that are loaded ahead */
+#define KEPT_BYTES 268435456  /* of results, before nothing more is computed */
+#define SURPLUS_US 50000      /* a single slow run is no reason to give jobs back */
+#define PARAMS_BYTES 16777216 /* or http.max_json_bytes */
 
 static bool is_computing(enum attempt_place place)
 {
@@ -33,30 +36,54 @@ static void list_remove(struct attempt_list *list, struct attempt *t)
     list->count--;
 }
 
-static void list_append(struct attempt_list *list, struct attempt *t)
+/* Before `next`; NULL: as the last one. */
+static void list_insert(struct attempt_list *list, struct attempt *next, struct attempt *t)
 {
-    t->previous = list->last;
-    t->next = NULL;
-    *(list->last ? &list->last->next : &list->first) = t;
-    list->last = t;
+    t->previous = next ? next->previous : list->last;
+    t->next = next;
+    *(t->previous ? &t->previous->next : &list->first) = t;
+    *(next ? &next->previous : &list->last) = t;
     list->count++;
+}
+
+static bool is_buffered(enum attempt_place place)
+{
+    return place < AT_LOAD_QUEUE;
+}
+
+static void count_place(const struct attempt *t, int sign)
+{
+    struct claim_class *c = &t->runner->classes[t->class];
+    bool is_to_load = t->place == AT_LOAD_QUEUE || t->place == AT_LOADING;
+    if (!is_computing(t->place))
+        return;
+    if (c->held == 0)
+        c->last_end_us = clock_us();
+    c->held += sign;
+    c->held_bytes += sign * (double)t->params_size;
+    c->with_crew += sign * (t->place == AT_CREW);
+    c->to_load += sign * is_to_load;
+    c->ahead += sign * (t->is_loading && t->place != AT_CREW);
 }
 
 static void leave_place(struct attempt *t)
 {
-    struct claim_class *c = &t->runner->classes[t->class];
     list_remove(&t->runner->places[t->place], t);
-    c->held -= is_computing(t->place);
-    c->with_crew -= t->place == AT_CREW;
+    count_place(t, -1);
 }
 
+/* What has waited for its inputs was claimed before those that stand in the buffer. */
 static void enter_place(struct attempt *t, enum attempt_place place)
 {
-    struct claim_class *c = &t->runner->classes[t->class];
+    struct attempt_list *list = &t->runner->places[place];
+    struct attempt *next = NULL;
+    if (is_buffered(place) && t->is_loading) {
+        for (next = list->first; next && next->is_loading; next = next->next)
+            continue;
+    }
     t->place = place;
-    list_append(&t->runner->places[place], t);
-    c->held += is_computing(place);
-    c->with_crew += place == AT_CREW;
+    list_insert(list, next, t);
+    count_place(t, 1);
 }
 
 void attempt_move(struct attempt *t, enum attempt_place place)
@@ -88,10 +115,38 @@ struct attempt *attempt_begin(struct runner *r, enum task_class class,
     t->timeout_seconds = job->timeout_seconds;
     t->task_name = arena_strdup(a, job->task);
     t->params = arena_strndup(a, job->params, size);
+    t->params_size = size;
     t->request_id = job->request_id ? arena_strdup(a, job->request_id) : NULL;
     policy_observe(&r->classes[class].mean_bytes, (double)size);
     enter_place(t, buffer_of(t));
     return t;
+}
+
+/* They may be large, and are of no use once the run has ended. */
+static void release_inputs(struct attempt *t)
+{
+    t->runner->input_bytes -= t->input_bytes;
+    t->input_bytes = 0;
+    payload_release(t->binding.body);
+}
+
+void attempt_keep(struct attempt *t, size_t bytes)
+{
+    t->runner->kept_bytes += bytes - t->kept_bytes;
+    t->kept_bytes = bytes;
+}
+
+size_t attempt_output_bytes(const struct attempt *t)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < t->run.output_count; i++)
+        bytes += t->run.outputs[i].size;
+    return bytes;
+}
+
+bool attempts_are_kept_back(const struct runner *r)
+{
+    return r->kept_bytes > KEPT_BYTES;
 }
 
 void attempt_free(struct attempt *t)
@@ -99,6 +154,8 @@ void attempt_free(struct attempt *t)
     struct runner *r = t->runner;
     leave_place(t);
     blob_transfer_cancel(t->transfer);
+    release_inputs(t);
+    attempt_keep(t, 0);
     struct arena *a = t->arena; /* t is in it */
     if (r->spare_count < SPARE_ARENAS_MAX) {
         arena_reset(a);
@@ -139,9 +196,15 @@ static int read_blob_ids(struct attempt *t, struct field_errors *errors, struct 
 static int read_params(struct attempt *t, struct field_errors *errors, struct error *reterr)
 {
     cJSON *root;
+    int64_t most = t->runner->config->http_max_json_bytes;
     if (find_task(t, reterr) != 0)
         return -1;
-    if (json_parse(t->arena, t->params, strlen(t->params), &root, reterr) != 0) {
+    if (most < PARAMS_BYTES)
+        most = PARAMS_BYTES;
+    if (t->params_size > (size_t)most)
+        return error_set(reterr, ERR_INVALID_PARAMS, "The parameters are longer than %lld bytes.",
+                         (long long)most);
+    if (json_parse(t->arena, t->params, t->params_size, &root, reterr) != 0) {
         if (reterr->code == ERR_INVALID_REQUEST)
             reterr->code = ERR_INVALID_PARAMS; /* there is no request that could be wrong */
         return -1;
@@ -156,8 +219,6 @@ static void fill_run(struct attempt *t)
 {
     const struct runner *r = t->runner;
     double most = r->config->jobs_max_timeout_seconds;
-    char id[DB_ID_SIZE];
-    db_id_format(&r->keeper.secret, DB_ID_JOB, t->id, id);
     t->run = (struct crew_run){.arena = t->arena,
                                .task = t->task,
                                .body = t->binding.body,
@@ -172,7 +233,7 @@ static void fill_run(struct attempt *t)
         t->run.seconds_limit =
             t->timeout_seconds < most ? "timeout_seconds" : "jobs.max_timeout_seconds";
     }
-    (void)snprintf(t->run.label, sizeof(t->run.label), "%s", id);
+    db_id_format(&r->keeper.secret, DB_ID_JOB, t->id, t->run.label);
 }
 
 /* Read its parameters; false when it went elsewhere: it failed, or waits for its inputs. */
@@ -183,6 +244,7 @@ static bool prepare(struct attempt *t)
     if (t->is_prepared)
         return true;
     if (read_params(t, &errors, &error) != 0) {
+        t->runner->classes[t->class].last_end_us = clock_us();
         report_failure(t, &error, &errors);
         return false;
     }
@@ -204,24 +266,49 @@ static void submit(struct attempt *t)
     crew_submit(t->runner->crew, &t->run);
 }
 
+/*
+ * The next `count`; those behind what may be a blob job too many wait. All of them before the first
+ * is submitted: orders that are sent at a stretch do not wake their executor one by one. False when
+ * the time was over.
+ */
+static bool prepare_next(const struct claim_class *c, const struct attempt_list *buffer, int count,
+                         int64_t until_us)
+{
+    struct attempt *next;
+    for (struct attempt *t = buffer->first; t && count > 0; t = next) {
+        next = t->next;
+        if (!t->is_prepared && c->to_load >= TO_LOAD_MAX)
+            return true;
+        count -= prepare(t);
+        if (clock_us() >= until_us)
+            return false;
+    }
+    return true;
+}
+
+static int room(const struct runner *r, enum task_class class, int64_t now_us)
+{
+    double mean_us = attempts_mean_us(&r->classes[class], now_us);
+    return crew_load(r->crew, class).ready * policy_depth(mean_us);
+}
+
 bool attempts_feed(struct runner *r)
 {
-    int64_t until_us = clock_us() + FEED_US;
+    int64_t now_us = clock_us(), until_us = now_us + FEED_US;
+    bool is_complete = true;
+    if (attempts_are_kept_back(r))
+        return false;
     for (int c = 0; c < TASK_CLASS_COUNT; c++) {
         struct claim_class *class = &r->classes[c];
         const struct attempt_list *buffer = &r->places[AT_BUFFERED + c];
         if (!buffer->first)
             continue;
-        int room = crew_load(r->crew, (enum task_class)c).ready * policy_depth(class->mean_us);
-        while (buffer->first && class->with_crew < room) {
-            struct attempt *t = buffer->first;
-            if (prepare(t))
-                submit(t);
-            if (clock_us() >= until_us)
-                return true;
-        }
+        int most = room(r, (enum task_class)c, now_us);
+        is_complete = prepare_next(class, buffer, most - class->with_crew, until_us) && is_complete;
+        while (buffer->first && buffer->first->is_prepared && class->with_crew < most)
+            submit(buffer->first);
     }
-    return false;
+    return !is_complete;
 }
 
 /* ---- inputs */
@@ -235,6 +322,7 @@ static void fail_blob(struct attempt *t, const struct error *why)
         field_errors_add(&errors, t->binding.blobs[t->blob].pointer,
                          "names a blob that does not exist any more");
     }
+    t->runner->classes[t->class].last_end_us = clock_us();
     report_failure(t, &error, &errors);
 }
 
@@ -266,19 +354,48 @@ static void on_loaded(void *context, const struct blob_info *info, const struct 
         return;
     }
     t->blob++;
+    t->runner->input_bytes += t->binding.body->size - t->input_bytes;
+    t->input_bytes = t->binding.body->size;
+    if (t->blob == t->binding.blob_count)
+        t->load_us = clock_us() - t->load_us;
     attempt_move(t, t->blob < t->binding.blob_count ? AT_LOAD_QUEUE : buffer_of(t));
+}
+
+/* Some more than executors can take, so that they need not wait; of large ones fewer. What has
+ * begun goes on: its memory is taken already. */
+static bool may_load(const struct attempt *t)
+{
+    const struct runner *r = t->runner;
+    const struct claim_class *c = &r->classes[t->class];
+    int given = c->with_crew + c->ahead;
+    if (t->is_loading || given < crew_load(r->crew, t->class).ready)
+        return true;
+    return given < room(r, t->class, clock_us()) + TRANSFERS_MAX && r->input_bytes < INPUT_BYTES &&
+           !attempts_are_kept_back(r);
 }
 
 static void load(struct attempt *t)
 {
     const struct binding_blob *b = &t->binding.blobs[t->blob];
+    if (!t->is_loading)
+        t->load_us = clock_us();
     t->blob_offset = t->binding.body->size;
-    attempt_move(t, AT_LOADING);
+    leave_place(t);
+    t->is_loading = true;
+    enter_place(t, AT_LOADING);
     t->transfer =
         blob_load_send(t->runner->blobs, b->key, b->slot->max_bytes, t->binding.body, on_loaded, t);
 }
 
 /* ---- outputs */
+
+void attempt_save_outputs(struct attempt *t)
+{
+    t->output = 0;
+    t->tries = 0;
+    t->not_before_us = 0;
+    attempt_move(t, AT_SAVE_QUEUE);
+}
 
 static void add_output(struct attempt *t, struct strbuf *out, int i)
 {
@@ -315,6 +432,8 @@ static void on_saved(void *context, const struct blob_info *info, const struct e
         }
         return;
     }
+    if (t->output == 0)
+        t->saved_us = clock_us();
     t->blob_keys[t->output] = info->key;
     memcpy(t->blob_sha256[t->output], info->sha256, sizeof(info->sha256));
     t->output++;
@@ -322,6 +441,12 @@ static void on_saved(void *context, const struct blob_info *info, const struct e
         attempt_move(t, AT_SAVE_QUEUE);
     else
         finish_outputs(t);
+}
+
+static bool may_save(const struct attempt *t)
+{
+    (void)t;
+    return true;
 }
 
 static void save(struct attempt *t)
@@ -333,6 +458,7 @@ static void save(struct attempt *t)
 }
 
 static void start_transfers(struct runner *r, enum attempt_place queue, enum attempt_place active,
+                            bool (*may_start)(const struct attempt *t),
                             void (*start)(struct attempt *t))
 {
     int64_t now_us = clock_us();
@@ -340,7 +466,7 @@ static void start_transfers(struct runner *r, enum attempt_place queue, enum att
     for (struct attempt *t = r->places[queue].first; t && r->places[active].count < TRANSFERS_MAX;
          t = next) {
         next = t->next;
-        if (t->not_before_us <= now_us)
+        if (t->not_before_us <= now_us && may_start(t))
             start(t);
     }
 }
@@ -349,8 +475,8 @@ void attempts_transfer(struct runner *r)
 {
     if (!db_is_connected(r->blobs))
         return;
-    start_transfers(r, AT_SAVE_QUEUE, AT_SAVING, save);
-    start_transfers(r, AT_LOAD_QUEUE, AT_LOADING, load);
+    start_transfers(r, AT_SAVE_QUEUE, AT_SAVING, may_save, save);
+    start_transfers(r, AT_LOAD_QUEUE, AT_LOADING, may_load, load);
 }
 
 /* ---- what the crew says */
@@ -361,24 +487,32 @@ static void on_started(void *context, struct crew_run *run)
     ((struct attempt *)run->owner)->is_begun = true;
 }
 
+/* An attempt takes its class as long as the slower of loading and computing does. */
+static void observe(struct claim_class *c, const struct attempt *t)
+{
+    const struct crew_run *run = &t->run;
+    if (run->started_us == 0 || run->ended_us < run->started_us)
+        return;
+    int64_t us = run->ended_us - run->started_us;
+    if (us < t->load_us)
+        us = t->load_us;
+    policy_observe(&c->mean_us, us > 1 ? (double)us : 1);
+    c->last_end_us = run->ended_us;
+}
+
 static void on_ended(void *context, struct crew_run *run)
 {
     struct runner *r = context;
     struct attempt *t = run->owner;
-    struct claim_class *c = &r->classes[t->class];
-    if (run->started_us > 0 && run->ended_us >= run->started_us) {
-        double run_us = (double)(run->ended_us - run->started_us);
-        policy_observe(&c->mean_us, run_us > 1 ? run_us : 1);
-        c->last_end_us = run->ended_us;
-    }
+    observe(&r->classes[t->class], t);
+    release_inputs(t);
     if (t->is_gone) {
         attempt_free(t);
     } else if (run->end == CREW_RESULT && run->output_count > 0) {
         t->blob_keys = arena_alloc(t->arena, (size_t)run->output_count * sizeof(*t->blob_keys));
         t->blob_sha256 = arena_alloc(t->arena, (size_t)run->output_count * sizeof(*t->blob_sha256));
-        t->tries = 0;
-        t->not_before_us = 0;
-        attempt_move(t, AT_SAVE_QUEUE);
+        attempt_keep(t, attempt_output_bytes(t));
+        attempt_save_outputs(t);
     } else {
         report_end(t);
     }
@@ -399,11 +533,11 @@ int attempts_count(const struct runner *r)
     return count;
 }
 
-struct attempt *attempt_find(struct runner *r, int64_t id)
+struct attempt *attempt_find(struct runner *r, int64_t id, int64_t lease)
 {
     for (int place = 0; place < ATTEMPT_PLACE_COUNT; place++) {
         for (struct attempt *t = r->places[place].first; t; t = t->next) {
-            if (t->id == id && !t->is_gone)
+            if (t->id == id && t->lease == lease && !t->is_gone)
                 return t;
         }
     }
@@ -460,15 +594,18 @@ void attempts_drop_all(struct runner *r)
     crew_kill_all(r->crew);
 }
 
+static void give_back(struct attempt *t)
+{
+    blob_transfer_cancel(t->transfer);
+    t->transfer = NULL;
+    release_inputs(t);
+    report_untried(t);
+}
+
 static void return_place(struct runner *r, enum attempt_place place)
 {
-    struct attempt *next;
-    for (struct attempt *t = r->places[place].first; t; t = next) {
-        next = t->next;
-        blob_transfer_cancel(t->transfer);
-        t->transfer = NULL;
-        report_untried(t);
-    }
+    while (r->places[place].first)
+        give_back(r->places[place].first);
 }
 
 void attempts_return(struct runner *r)
@@ -493,26 +630,65 @@ void attempts_stop(struct runner *r, bool begun_too)
     }
 }
 
-/* What an executor was sent ahead can still be taken back. */
-static void withdraw(struct runner *r, enum task_class class)
+double attempts_mean_us(const struct claim_class *c, int64_t now_us)
 {
-    struct attempt *next;
-    for (struct attempt *t = r->places[AT_CREW].first; t; t = next) {
-        next = t->next;
-        if (t->class == class && !t->is_begun && !t->is_gone)
-            (void)crew_withdraw(r->crew, &t->run);
+    double age_us = c->held > 0 ? (double)(now_us - c->last_end_us) : 0;
+    return c->mean_us > 0 && age_us > c->mean_us ? age_us : c->mean_us;
+}
+
+/* Those that were claimed last first; executors give back what they were sent ahead. */
+static int return_last(struct runner *r, enum task_class class, enum attempt_place place, int count,
+                       bool loaded_too)
+{
+    struct attempt *previous;
+    for (struct attempt *t = r->places[place].last; t && count > 0; t = previous) {
+        previous = t->previous;
+        if (t->class != class || t->is_gone || (t->is_loading && !loaded_too))
+            continue;
+        if (place != AT_CREW)
+            give_back(t);
+        else if (t->is_begun || !crew_withdraw(r->crew, &t->run))
+            continue;
+        count--;
+    }
+    return count;
+}
+
+static void return_some(struct runner *r, enum task_class class, int count)
+{
+    enum attempt_place buffer = (enum attempt_place)(AT_BUFFERED + (int)class);
+    count = return_last(r, class, buffer, count, false);
+    count = return_last(r, class, AT_LOAD_QUEUE, count, true);
+    count = return_last(r, class, AT_LOADING, count, true);
+    count = return_last(r, class, buffer, count, true);
+    (void)return_last(r, class, AT_CREW, count, true);
+}
+
+static void return_surplus(struct runner *r, enum task_class class, int64_t now_us)
+{
+    struct claim_class *c = &r->classes[class];
+    struct policy_load load = {
+        .slots = c->slots, .held = c->held, .mean_us = attempts_mean_us(c, now_us)};
+    int surplus = policy_surplus(&load);
+    if (surplus == 0) {
+        c->surplus_since_us = 0;
+    } else if (c->surplus_since_us == 0) {
+        c->surplus_since_us = now_us;
+    } else if (now_us - c->surplus_since_us >= SURPLUS_US) {
+        c->surplus_since_us = 0;
+        c->mean_us = load.mean_us; /* claims follow it */
+        return_some(r, class, surplus);
     }
 }
 
-void attempts_return_stalled(struct runner *r, int64_t now_us)
+int64_t attempts_return_surplus(struct runner *r, int64_t now_us)
 {
-    for (int c = 0; c < TASK_CLASS_COUNT; c++) {
-        struct claim_class *class = &r->classes[c];
-        if (class->with_crew == 0 || now_us - class->last_end_us < STALL_US ||
-            class->mean_us >= STALL_US)
-            continue;
-        class->mean_us = STALL_US; /* claims follow it */
-        return_place(r, (enum attempt_place)(AT_BUFFERED + c));
-        withdraw(r, (enum task_class)c);
+    int64_t next_us = INT64_MAX;
+    for (int class = 0; class < TASK_CLASS_COUNT; class ++) {
+        const struct claim_class *c = &r->classes[class];
+        return_surplus(r, (enum task_class) class, now_us);
+        if (c->held > 2 * c->slots) /* fewer are never too many */
+            next_us = now_us + SURPLUS_US;
     }
+    return next_us;
 }

@@ -26,11 +26,12 @@ static int wanted(const struct runner *r, enum task_class class)
     const struct claim_class *c = &r->classes[class];
     if (c->slots == 0 ||
         r->places[AT_ENDED].count + r->places[AT_REPORTING].count > UNREPORTED_MAX ||
-        r->places[AT_SAVE_QUEUE].count > UNSAVED_MAX)
+        r->places[AT_SAVE_QUEUE].count > UNSAVED_MAX || attempts_are_kept_back(r))
         return 0;
     struct policy_load load = {.slots = crew_load(r->crew, class).ready,
                                .held = c->held,
-                               .mean_us = c->mean_us,
+                               .held_bytes = c->held_bytes,
+                               .mean_us = attempts_mean_us(c, clock_us()),
                                .mean_bytes = c->mean_bytes};
     return policy_claim_limit(&load);
 }
@@ -52,12 +53,27 @@ static void note_starving(struct runner *r, int64_t now_us)
         r->busy_since_us = now_us;
 }
 
+static void on_marked(void *context, const struct db_rows *rows, const struct error *error)
+{
+    struct runner *r = context;
+    (void)error; /* nothing depends on it but how soon jobs are seen */
+    if (rows)
+        return;
+    r->mark = MARK_UNKNOWN;
+    r->mark_us = clock_us() + RETRY_US;
+}
+
+static void send_mark(struct runner *r, enum idle_mark mark)
+{
+    r->mark = mark;
+    runner_mark_send(r->queue, r->id, mark == MARK_IDLE, r->is_draining, on_marked, r);
+}
+
 /* After it has taken effect, whoever enqueues notifies: only then is an empty poll to be trusted.
  */
 static void mark_idle(struct runner *r)
 {
-    runner_mark_send(r->queue, r->id, true, false, NULL, NULL);
-    r->is_marked_idle = true;
+    send_mark(r, MARK_IDLE);
     claim_wake(r);
 }
 
@@ -66,7 +82,7 @@ static void on_claimed_none(struct runner *r, struct claim_class *c, int64_t now
     c->is_starved = true;
     c->empty_polls++;
     note_starving(r, now_us);
-    if (!r->is_marked_idle && !r->is_draining && all_starved(r)) {
+    if (r->mark != MARK_IDLE && now_us >= r->mark_us && !r->is_draining && all_starved(r)) {
         mark_idle(r);
         return;
     }
@@ -90,16 +106,17 @@ bool claim_is_under_way(const struct runner *r)
     return false;
 }
 
-void claim_note_cancel(struct runner *r, int64_t id)
+void claim_note_cancel(struct runner *r, int64_t id, int64_t lease)
 {
     if (claim_is_under_way(r))
-        r->early_cancels[r->early_cancel_count++ % EARLY_CANCELS_MAX] = id;
+        r->early_cancels[r->early_cancel_count++ % EARLY_CANCELS_MAX] =
+            (struct canceled){.id = id, .lease = lease};
 }
 
-static bool is_canceled_already(const struct runner *r, int64_t id)
+static bool is_canceled_already(const struct runner *r, const struct job_claimed *job)
 {
     for (unsigned i = 0; i < r->early_cancel_count && i < EARLY_CANCELS_MAX; i++) {
-        if (r->early_cancels[i] == id)
+        if (r->early_cancels[i].id == job->id && r->early_cancels[i].lease == job->lease)
             return true;
     }
     return false;
@@ -112,15 +129,13 @@ static void take(struct runner *r, enum task_class class, const struct db_rows *
     int count = job_claim_read(rows, r->scratch, &jobs);
     for (int i = 0; i < count; i++) {
         struct attempt *t = attempt_begin(r, class, &jobs[i]);
-        if (is_canceled_already(r, jobs[i].id)) {
+        if (is_canceled_already(r, &jobs[i])) {
             r->counts.canceled++;
             attempt_drop(t);
         } else if (r->is_draining) {
             report_untried(t);
         }
     }
-    if (!claim_is_under_way(r))
-        r->early_cancel_count = 0;
     r->counts.claimed += (uint64_t)count;
     if (count > 0)
         on_claimed_some(r, &r->classes[class], count, now_us);
@@ -134,17 +149,17 @@ static void on_claimed(struct runner *r, enum task_class class, const struct db_
 {
     struct claim_class *c = &r->classes[class];
     c->is_under_way = false;
-    if (c->runner != r->id) /* fenced meanwhile: the rescue has taken them back */
-        return;
-    if (rows) {
+    if (c->runner != r->id) { /* fenced meanwhile: the rescue has taken them back */
+    } else if (rows) {
         take(r, class, rows);
-        return;
+    } else { /* it may have been committed, with nobody to compute what it took */
+        r->wants_recovery = true;
+        r->recovery_us = clock_us() + RETRY_US;
+        if (runner_is_refusal(r->queue, error))
+            log_write(LOG_ERROR, "claiming jobs failed", LOG_ERR(*error));
     }
-    /* It may have been committed, with nobody to compute what it took. */
-    r->wants_recovery = true;
-    r->recovery_us = clock_us() + RETRY_US;
-    if (runner_is_refusal(r->queue, error))
-        log_write(LOG_ERROR, "claiming jobs failed", LOG_ERR(*error));
+    if (!claim_is_under_way(r))
+        r->early_cancel_count = 0;
 }
 
 static void on_claimed_cpu(void *context, const struct db_rows *rows, const struct error *error)
@@ -207,9 +222,11 @@ void claim_wake(struct runner *r)
 int64_t claim_next_us(const struct runner *r)
 {
     int64_t next_us = r->recovery_us;
+    if (r->wants_recovery || r->is_draining)
+        return next_us;
     for (int i = 0; i < TASK_CLASS_COUNT; i++) {
         const struct claim_class *c = &r->classes[i];
-        if (c->is_under_way || c->next_poll_us >= next_us || r->is_draining ||
+        if (c->is_under_way || (!c->is_wanted && c->next_poll_us >= next_us) ||
             wanted(r, (enum task_class)i) == 0)
             continue; /* an event ends each of these */
         next_us = c->is_wanted ? 0 : c->next_poll_us;
@@ -219,10 +236,10 @@ int64_t claim_next_us(const struct runner *r)
 
 bool claim_unmark_send(struct runner *r, int64_t now_us)
 {
-    if (!r->is_marked_idle || r->busy_since_us == 0 || now_us - r->busy_since_us < BUSY_US)
+    if (r->mark == MARK_BUSY || now_us < r->mark_us || r->busy_since_us == 0 ||
+        now_us - r->busy_since_us < BUSY_US)
         return false;
-    runner_mark_send(r->queue, r->id, false, r->is_draining, NULL, NULL);
-    r->is_marked_idle = false;
+    send_mark(r, MARK_BUSY);
     return true;
 }
 

@@ -2,9 +2,9 @@
 /*
  * keeper.c - the connection that keeps the runner alive in the database's eyes
  *
- * Registration, heartbeats, notifications; and what any runner does for all: rescue jobs of dead
- * runners, make scheduled jobs ready, prune. It has a connection of its own, so that no batch is in
- * front of a heartbeat.
+ * Registration, heartbeats and notifications have a connection of their own, so that nothing is in
+ * front of a heartbeat. What any runner does for all (rescue jobs of dead runners, make scheduled
+ * jobs ready, prune) may take long and goes where the pieces of blobs go.
  */
 #include "jobs/runner.h"
 
@@ -55,9 +55,10 @@ static int64_t lease_us(const struct runner *r)
 }
 
 /* A failure is logged when it begins, not each time it is met again. */
-static void warn(struct runner *r, const char *message, const struct error *error)
+static void warn(struct runner *r, const struct db *db, const char *message,
+                 const struct error *error)
 {
-    if (r->keeper.is_warned || !runner_is_refusal(r->keeper_db, error))
+    if (r->keeper.is_warned || !runner_is_refusal(db, error))
         return;
     r->keeper.is_warned = true;
     log_write(LOG_ERROR, message, LOG_ERR(*error));
@@ -71,12 +72,13 @@ static void on_registered(void *context, const struct db_rows *rows, const struc
     struct keeper *k = &r->keeper;
     end(&k->registration, 2 * SECOND_US);
     if (!rows) {
-        warn(r, "registering the runner failed, trying on", error);
+        warn(r, r->keeper_db, "registering the runner failed, trying on", error);
         return;
     }
     k->is_warned = false;
     r->id = runner_register_read(rows);
-    r->is_marked_idle = false;
+    r->mark = MARK_BUSY; /* as new rows are */
+    r->mark_us = 0;
     r->wants_recovery = false;
     k->confirmed_us = k->beat_sent_us;
     end(&k->beat, lease_us(r) / 3);
@@ -112,11 +114,11 @@ static void on_secret(void *context, const struct db_rows *rows, const struct er
         k->has_secret = true;
         k->registration.next_us = 0;
     } else if (!rows) {
-        warn(r, "the database cannot be used, trying on; was it migrated?", error);
+        warn(r, r->keeper_db, "the database cannot be used, trying on; was it migrated?", error);
     } else {
         static const struct error missing = {.code = ERR_INTERNAL,
                                              .detail = "The database has no secret."};
-        warn(r, "the database cannot be used, trying on; was it migrated?", &missing);
+        warn(r, r->keeper_db, "the database cannot be used, trying on; was it migrated?", &missing);
     }
 }
 
@@ -148,9 +150,10 @@ static void on_fenced(struct runner *r)
 static void drop_gone(struct runner *r, const struct runner_beat *beat)
 {
     for (int i = 0; i < beat->gone_count; i++) {
-        struct attempt *t = attempt_find(r, beat->gone[i]);
-        /* One that was claimed after the heartbeat was sent is another attempt of the same job; one
-         * that is being reported tells by itself. */
+        struct attempt *t = attempt_find(r, beat->gone[i].id, beat->gone[i].lease);
+        /* One that was claimed after the heartbeat was sent is another attempt of the same job,
+         * though its lease may be the same after a crash of the server; one that is being reported
+         * tells by itself. */
         if (!t || t->claimed_us > r->keeper.beat_sent_us || t->place == AT_REPORTING)
             continue;
         r->counts.canceled++;
@@ -164,7 +167,7 @@ static void on_beat(void *context, const struct db_rows *rows, const struct erro
     struct keeper *k = &r->keeper;
     end(&k->beat, rows ? lease_us(r) / 3 - (clock_us() - k->beat_sent_us) : SECOND_US);
     if (!rows) {
-        warn(r, "heartbeat failed, trying on", error);
+        warn(r, r->keeper_db, "heartbeat failed, trying on", error);
         return;
     }
     struct runner_beat beat = runner_beat_read(rows, r->scratch);
@@ -193,9 +196,12 @@ static void send_beat(struct runner *r)
 static void on_rescued(void *context, const struct db_rows *rows, const struct error *error)
 {
     struct runner *r = context;
-    end(&r->keeper.rescue, (int64_t)(RESCUE_US * (1 + 0.2 * runner_jitter(r))));
+    struct keeper *k = &r->keeper;
+    end(&k->rescue, (int64_t)(RESCUE_US * (1 + 0.2 * runner_jitter(r))));
+    if (k->rescue.next_us < k->rescue_from_us)
+        k->rescue.next_us = k->rescue_from_us;
     if (!rows) {
-        warn(r, "rescue failed, trying on", error);
+        warn(r, r->blobs, "rescue failed, trying on", error);
         return;
     }
     struct runner_rescue rescue = runner_rescue_read(rows);
@@ -215,7 +221,7 @@ static void on_promoted(void *context, const struct db_rows *rows, const struct 
     if (rows)
         job_promote_read(rows, &count, &next_ms);
     else
-        warn(r, "making scheduled jobs ready failed, trying on", error);
+        warn(r, r->blobs, "making scheduled jobs ready failed, trying on", error);
     if (count == PROMOTE_MAX)
         wait_us = 0;
     else if (next_ms >= 0 && next_ms < PROMOTE_US / 1000)
@@ -230,7 +236,7 @@ static void on_pruned(void *context, const struct db_rows *rows, const struct er
     struct runner *r = context;
     if (!rows) {
         end(&r->keeper.prune, 60 * (int64_t)SECOND_US);
-        warn(r, "pruning failed, trying on", error);
+        warn(r, r->blobs, "pruning failed, trying on", error);
         return;
     }
     struct job_prune prune = job_prune_read(rows);
@@ -268,6 +274,7 @@ static void on_connected(void *context)
     int64_t now_us = clock_us();
     k->is_connected = true;
     k->registration.next_us = k->beat.next_us = now_us;
+    k->rescue.next_us = k->rescue_from_us = now_us + lease_us(r); /* others come back too */
     if (k->confirmed_us > 0)
         log_write(LOG_INFO, "the database is back");
     send_probe(r);
@@ -283,16 +290,22 @@ static void on_lost(void *context, const struct error *error)
     log_write(LOG_ERROR, "the database is away, running jobs go on", LOG_ERR(*error));
 }
 
-/* "runner:id": that job was cancelled. */
+/* "runner:id:lease": that attempt of the job was cancelled. */
 static void on_cancel(struct runner *r, const char *payload)
 {
-    char *end_of_number;
-    if (strtoll(payload, &end_of_number, 10) != r->id || *end_of_number != ':')
+    int64_t numbers[3]; /* runner, id, lease */
+    for (int i = 0; i < 3; i++) {
+        char *rest;
+        numbers[i] = strtoll(payload, &rest, 10);
+        if (rest == payload || *rest != (i < 2 ? ':' : '\0'))
+            return;
+        payload = rest + 1;
+    }
+    if (numbers[0] != r->id)
         return;
-    int64_t id = strtoll(end_of_number + 1, NULL, 10);
-    struct attempt *t = attempt_find(r, id);
-    if (!t)
-        claim_note_cancel(r, id); /* this connection may have been faster than the claim's */
+    struct attempt *t = attempt_find(r, numbers[1], numbers[2]);
+    if (!t) /* this connection may have been faster than the claim's */
+        claim_note_cancel(r, numbers[1], numbers[2]);
     if (!t || t->place == AT_REPORTING)
         return;
     r->counts.canceled++;
@@ -331,6 +344,25 @@ static void check_probe(struct runner *r, int64_t now_us)
                            "reached without a pooler in transaction mode");
 }
 
+/* What any runner does for all of them. */
+static void send_chores(struct runner *r, int64_t now_us)
+{
+    struct keeper *k = &r->keeper;
+    if (is_due(&k->rescue, now_us)) {
+        begin(&k->rescue);
+        runner_rescue_send(r->blobs, r->config->jobs_lease_seconds, r->config->jobs_retention_days,
+                           on_rescued, r);
+    }
+    if (is_due(&k->promotion, now_us)) {
+        begin(&k->promotion);
+        job_promote_send(r->blobs, PROMOTE_MAX, on_promoted, r);
+    }
+    if (is_due(&k->prune, now_us) && !r->is_draining) {
+        begin(&k->prune);
+        job_prune_send(r->blobs, r->config->jobs_retention_days, on_pruned, r);
+    }
+}
+
 static void send_due(struct runner *r, int64_t now_us)
 {
     struct keeper *k = &r->keeper;
@@ -341,19 +373,8 @@ static void send_due(struct runner *r, int64_t now_us)
     }
     if (is_due(&k->beat, now_us))
         send_beat(r);
-    if (is_due(&k->rescue, now_us)) {
-        begin(&k->rescue);
-        runner_rescue_send(r->keeper_db, r->config->jobs_lease_seconds,
-                           r->config->jobs_retention_days, on_rescued, r);
-    }
-    if (is_due(&k->promotion, now_us)) {
-        begin(&k->promotion);
-        job_promote_send(r->keeper_db, PROMOTE_MAX, on_promoted, r);
-    }
-    if (is_due(&k->prune, now_us) && !r->is_draining) {
-        begin(&k->prune);
-        job_prune_send(r->keeper_db, r->config->jobs_retention_days, on_pruned, r);
-    }
+    if (db_is_connected(r->blobs))
+        send_chores(r, now_us);
 }
 
 static void earlier(int64_t *next_us, const struct keeper_timer *timer)
@@ -378,6 +399,8 @@ int64_t keeper_step(struct runner *r, int64_t now_us)
         return next_us;
     }
     earlier(&next_us, &k->beat);
+    if (!db_is_connected(r->blobs))
+        return next_us;
     earlier(&next_us, &k->rescue);
     earlier(&next_us, &k->promotion);
     if (!r->is_draining)

@@ -5,29 +5,44 @@
 #include "jobs/policy.h"
 
 #define AHEAD_US 40000.0      /* of work claimed ahead, for each slot */
-#define AHEAD_BYTES 8388608.0 /* of params, at most, in one claim */
+#define AHEAD_BYTES 8388608.0 /* of params, at most, in one claim, and held with it */
 #define DEPTH_US 5000.0       /* of work given to an executor at a time */
 #define POLL_US 1000000.0     /* the backstop */
 #define BACKOFF_MAX_SECONDS 3600.0
 #define JITTER 0.2
 
-int policy_claim_limit(const struct policy_load *l)
+/* Jobs to hold besides those that compute. */
+static int ahead_of(const struct policy_load *l)
 {
     /* Not known yet: no more than can begin at once. */
     double ahead = l->mean_us > 0 ? l->slots * (AHEAD_US / l->mean_us) : 0;
     if (ahead < l->slots) /* jobs longer than what is kept ahead */
-        ahead = 0;
-    if (ahead > POLICY_AHEAD_MAX)
-        ahead = POLICY_AHEAD_MAX;
+        return 0;
+    return ahead > POLICY_AHEAD_MAX ? POLICY_AHEAD_MAX : (int)ahead;
+}
+
+int policy_claim_limit(const struct policy_load *l)
+{
+    int ahead = ahead_of(l);
     int buffered = l->held - l->slots;
-    int wanted = l->slots + (int)ahead - l->held;
-    if (wanted <= 0 || (ahead > 0 && buffered > (int)(ahead / 2)))
+    int wanted = l->slots + ahead - l->held;
+    if (wanted <= 0 || (ahead > 0 && buffered > ahead / 2))
         return 0;
     if (wanted > POLICY_CLAIM_MAX)
         wanted = POLICY_CLAIM_MAX;
-    if (l->mean_bytes > 0 && wanted > AHEAD_BYTES / l->mean_bytes)
-        wanted = AHEAD_BYTES / l->mean_bytes < 1 ? 1 : (int)(AHEAD_BYTES / l->mean_bytes);
+    double bytes = AHEAD_BYTES - l->held_bytes;
+    if (l->mean_bytes > 0 && wanted > bytes / l->mean_bytes) {
+        int fitting = bytes < l->mean_bytes ? 0 : (int)(bytes / l->mean_bytes);
+        wanted = fitting > 0 ? fitting : l->held < l->slots; /* no slot is idle for that */
+    }
     return wanted;
+}
+
+int policy_surplus(const struct policy_load *l)
+{
+    int ahead = ahead_of(l);
+    int surplus = l->held - l->slots - ahead;
+    return surplus > ahead / 2 + l->slots ? surplus : 0;
 }
 
 int policy_depth(double mean_us)

@@ -19,6 +19,7 @@
 struct policy_load {
     int slots;         /* executors that can take runs */
     int held;          /* jobs claimed and not computed yet, running ones included */
+    double held_bytes; /* params of these */
     double mean_us;    /* running time of its jobs; 0: not known yet */
     double mean_bytes; /* size of their params; 0: not known yet */
 };
@@ -30,6 +31,13 @@ struct policy_load {
  * to be half empty.
  */
 int policy_claim_limit(const struct policy_load *load);
+
+/*
+ * How many of the jobs held to give back: what was claimed as short work and turns out to be long
+ * is for whoever has a slot free, and must not stand in front of what is more urgent. 0 unless
+ * there are half as many again as there should be.
+ */
+int policy_surplus(const struct policy_load *load);
 
 /* How many runs an executor is given at a time: one, and short ones up to CREW_AHEAD_MAX. */
 int policy_depth(double mean_us);

@@ -22,6 +22,9 @@
 #define PROGRESS_US 1000000
 #define RETRY_US 500000
 #define RECHECK_US 250000
+#define OUTPUTS_US 1800000000 /* blobs expire in an hour, until a recorded result has them */
+#define SLOW_TRIES 3          /* of a batch that is not answered in time, before one by one */
+#define SLOW_PART 0.8         /* of the time a statement may take */
 
 /* ---- the log */
 
@@ -121,6 +124,7 @@ static void enqueue(struct attempt *t)
     t->report_bytes = (t->result_json ? strlen(t->result_json) : 0) +
                       (t->outputs_json ? strlen(t->outputs_json) : 0) +
                       (t->error_json ? strlen(t->error_json) : 0);
+    attempt_keep(t, attempt_output_bytes(t) + t->report_bytes);
     log_end(t);
     attempt_move(t, AT_ENDED);
 }
@@ -183,6 +187,12 @@ static bool is_return(const struct attempt *t)
     return t->verdict != POLICY_SUCCEEDED && t->verdict != POLICY_FAILED;
 }
 
+/* The database was away for so long that the blobs may go before a result has them. */
+static bool has_old_outputs(const struct attempt *t, int64_t now_us)
+{
+    return t->verdict == POLICY_SUCCEEDED && t->outputs_json && now_us - t->saved_us > OUTPUTS_US;
+}
+
 /* Up to REPORT_MAX of one kind; a suspect only by itself. */
 static void pick(struct runner *r, bool returns, int64_t now_us)
 {
@@ -194,6 +204,10 @@ static void pick(struct runner *r, bool returns, int64_t now_us)
         next = t->next;
         if (is_return(t) != returns || t->not_before_us > now_us || (t->is_suspect && p->count > 0))
             continue;
+        if (has_old_outputs(t, now_us)) {
+            attempt_save_outputs(t);
+            continue;
+        }
         bytes += t->report_bytes;
         if (bytes > BATCH_BYTES && p->count > 0)
             break;
@@ -253,9 +267,18 @@ static void replace_result(struct attempt *t)
     t->blob_keys = NULL;
     t->run.output_count = 0;
     t->error_json = print_error(t->arena, &t->error, NULL);
+    t->report_bytes = strlen(t->error_json);
+    attempt_keep(t, t->report_bytes);
 }
 
-static void put_back(struct attempt *t, const struct error *error)
+/* The connection was there, and the time for a statement passed. */
+static bool was_slow(const struct runner *r)
+{
+    double took_us = (double)(clock_us() - r->report.sent_us);
+    return took_us >= SLOW_PART * r->config->jobs_lease_seconds * 1e6;
+}
+
+static void put_back(struct attempt *t, const struct error *error, bool is_slow)
 {
     if (t->is_gone) {
         attempt_free(t);
@@ -263,7 +286,8 @@ static void put_back(struct attempt *t, const struct error *error)
     }
     t->was_sent = true;
     t->not_before_us = clock_us() + RETRY_US;
-    if (error->code != ERR_UNAVAILABLE) {
+    t->slow_tries += is_slow;
+    if (error->code != ERR_UNAVAILABLE || (is_slow && t->slow_tries >= SLOW_TRIES)) {
         if (t->is_suspect) {
             t->not_before_us += (int64_t)RETRY_US << (t->tries % SUSPECT_TRIES);
             if (++t->tries % SUSPECT_TRIES == 0)
@@ -281,13 +305,20 @@ static void on_reported(void *context, const struct db_rows *rows, const struct 
     if (rows) {
         on_recorded(r, rows);
     } else {
+        bool is_slow = error->code == ERR_UNAVAILABLE && was_slow(r);
         if (runner_is_refusal(r->queue, error) && may_log(p, clock_us()))
             log_write(LOG_ERROR, "recording ends failed", LOG_INT("jobs", p->count),
                       LOG_ERR(*error));
         for (int i = 0; i < p->count; i++)
-            put_back(p->batch[i], error);
+            put_back(p->batch[i], error, is_slow);
     }
     p->count = 0;
+}
+
+static bool has_crashed(const struct attempt *t)
+{
+    return t->run.end == CREW_CRASHED ||
+           (t->run.end == CREW_ERROR && t->run.error.code == ERR_EXECUTOR_CRASHED);
 }
 
 static void send_ends(struct runner *r)
@@ -308,7 +339,8 @@ static void send_ends(struct runner *r)
                              .outputs = is_success ? t->outputs_json : NULL,
                              .blobs = is_success ? t->blob_keys : NULL,
                              .blob_count = is_success && t->blob_keys ? t->run.output_count : 0,
-                             .error = t->error_json};
+                             .error = t->error_json,
+                             .crashed = has_crashed(t)};
     }
     job_complete_send(r->queue, r->id, ends, p->count, r->config->jobs_retention_days, on_reported,
                       r);
@@ -344,6 +376,7 @@ bool report_send(struct runner *r, int64_t now_us)
     if (p->count == 0)
         return false;
     p->returns_next = !p->is_return;
+    p->sent_us = now_us;
     if (p->is_return)
         send_returns(r);
     else

@@ -127,6 +127,8 @@ static void on_queue_connected(void *context)
     r->is_queue_connected = true;
     r->wants_recovery = true; /* the answer to a claim may have been lost with the old one */
     r->recovery_us = 0;
+    r->mark = MARK_UNKNOWN; /* the statement may have been lost too */
+    r->mark_us = 0;
     claim_restart(r);
 }
 
@@ -321,7 +323,7 @@ static int64_t step(struct runner *r)
 {
     int64_t now_us = clock_us();
     int64_t next_us = now_us + LOOP_US;
-    attempts_return_stalled(r, now_us);
+    next_us = earliest(next_us, attempts_return_surplus(r, now_us));
     if (attempts_feed(r))
         next_us = now_us;
     attempts_transfer(r);

@@ -8,7 +8,10 @@
  *   buffered ─→ load queue ─→ loading ─→ buffered (inputs are there) ─→ crew
  *   crew ─→ save queue ─→ saving ─→ ended ─→ reporting ─→ gone
  *
- * Jobs without blobs leave out loading and saving. One statement at a time is under way on the
+ * Jobs without blobs leave out loading and saving. What was claimed ahead as short work and turns
+ * out to be long is given back: from anywhere before its run has begun an attempt may end untried.
+ *
+ * One statement at a time is under way on the
  * queue connection, so that each takes what has gathered meanwhile. Whatever is said of a job names
  * its lease and the runner's id; an id that was fenced is never used again.
  */
@@ -46,12 +49,14 @@ struct attempt {
     struct arena *arena; /* this struct too */
     int64_t id, lease;
     int64_t claimed_us;
+    size_t params_size;
     enum task_class class;
     int attempt, crashes, max_attempts;
     double timeout_seconds; /* NaN: the task's own */
     const char *task_name, *params, *request_id;
     const struct task_desc *task;
-    bool is_prepared; /* parameters are read, inputs are there */
+    bool is_prepared; /* parameters are read */
+    bool is_loading;  /* some of its blobs are there or on their way; buffered: all are there */
     bool is_begun;
     bool is_gone; /* cancelled or fenced: nothing is reported */
 
@@ -60,10 +65,15 @@ struct attempt {
     struct blob_transfer *transfer;
     int blob;           /* the next input to be loaded */
     size_t blob_offset; /* where in the body it begins */
+    size_t input_bytes; /* loaded; counted in runner.input_bytes until the run has ended */
+    int64_t load_us;    /* when loading began; then how long it took */
     int output;         /* the next to be saved */
+    int64_t saved_us;   /* when the first one was */
+    size_t kept_bytes;  /* result and outputs; counted in runner.kept_bytes */
     int64_t *blob_keys;
     char (*blob_sha256)[65];
-    int tries; /* of storing its end or an output */
+    int tries;      /* of storing its end or an output */
+    int slow_tries; /* of storing its end: no answer in time */
     int64_t not_before_us;
 
     /* The end, once it is AT_ENDED. */
@@ -85,17 +95,21 @@ struct claim_class {
     int slots;
     const char **lanes;
     int lane_count, rotation;
-    int held;      /* attempts up to AT_CREW */
-    int with_crew; /* of these, AT_CREW */
+    int held;          /* attempts up to AT_CREW */
+    int with_crew;     /* of these, AT_CREW */
+    int to_load;       /* in the load queue, or being loaded */
+    int ahead;         /* with blobs: being loaded, or loaded and not with the crew */
+    double held_bytes; /* params of those held */
     double mean_us, mean_bytes;
-    int limit;      /* of the claim under way */
-    int64_t runner; /* its id then: another one, when we were fenced meanwhile */
+    int64_t surplus_since_us; /* more than there should be; 0: there is not */
+    int limit;                /* of the claim under way */
+    int64_t runner;           /* its id then: another one, when we were fenced meanwhile */
     bool is_under_way;
     bool is_wanted;  /* woken: claim without waiting for next_poll_us */
     bool is_starved; /* slots are free, and the last claim found nothing */
     int empty_polls;
     int64_t next_poll_us;
-    int64_t last_end_us; /* of a run; or when there began to be something to compute */
+    int64_t last_end_us; /* of a run; or when there began to be something to hold */
 };
 
 struct runner_counts {
@@ -116,8 +130,14 @@ struct keeper {
     int64_t probe_deadline_us;
     bool is_listening;
     struct keeper_timer registration, beat, rescue, promotion, prune;
+    int64_t rescue_from_us; /* not before: whoever was cut off with us may be alive */
     int64_t beat_sent_us;
     int64_t confirmed_us; /* when the last beat (or registration) that was confirmed was sent */
+};
+
+/* A cancelled attempt. */
+struct canceled {
+    int64_t id, lease;
 };
 
 struct report {
@@ -125,6 +145,7 @@ struct report {
     int count;      /* of the statement under way; 0: none */
     bool is_return; /* what it is */
     bool returns_next;
+    int64_t sent_us;
     int64_t progress_us;
     bool is_progressing;
     int logged; /* lines in the current second */
@@ -132,13 +153,17 @@ struct report {
     uint64_t not_logged;
 };
 
+/* Does the table say that enqueuers have to notify us? */
+enum idle_mark { MARK_UNKNOWN, MARK_BUSY, MARK_IDLE };
+
 struct runner {
     const struct config *config;
     struct arena *arena;   /* lives as long as the process */
     struct arena *scratch; /* reset after each use */
     struct catalog *catalog;
     struct crew *crew;
-    struct db *queue, *keeper_db, *blobs;
+    struct db *queue, *keeper_db;
+    struct db *blobs; /* and what the keeper does for all runners, which may take its time */
     int64_t started_us;
     uint64_t random;
     char host[64];
@@ -157,12 +182,17 @@ struct runner {
     struct report report;
     struct runner_counts counts;
 
-    int64_t early_cancels[EARLY_CANCELS_MAX]; /* of jobs whose claim is under way, the last ones */
+    size_t input_bytes; /* loaded for runs that have not ended */
+    size_t kept_bytes;  /* results and outputs that are not recorded yet */
+
+    struct canceled
+        early_cancels[EARLY_CANCELS_MAX]; /* while claims are under way, the last ones */
     unsigned early_cancel_count;
 
     bool is_queue_connected, wants_recovery, is_recovering;
     int64_t recovery_us; /* the next one */
-    bool is_marked_idle;
+    enum idle_mark mark;
+    int64_t mark_us;       /* not earlier, after a mark that failed */
     int64_t busy_since_us; /* 0: some class is starved */
     int next_class;        /* to claim for */
     int next_kind;         /* of statement on the queue connection, in turn */
@@ -203,8 +233,8 @@ void attempts_transfer(struct runner *r);
 void attempt_drop(struct attempt *t);
 /* Drop all of them, and kill the executors: the runner was fenced. */
 void attempts_drop_all(struct runner *r);
-/* The attempt of job `id`; NULL when there is none. */
-struct attempt *attempt_find(struct runner *r, int64_t id);
+/* The attempt of job `id` with that lease; NULL when there is none. */
+struct attempt *attempt_find(struct runner *r, int64_t id, int64_t lease);
 /* All that are held. Ownership: `a`. */
 struct runner_held *attempts_held(const struct runner *r, struct arena *a, int *ret_count);
 int attempts_count(const struct runner *r);
@@ -213,8 +243,19 @@ int attempts_count(const struct runner *r);
 void attempts_return(struct runner *r);
 /* Stop what executors were given, and give it back: what has not begun, or all. */
 void attempts_stop(struct runner *r, bool begun_too);
-/* Of a class in which nothing ends: what waits behind it, since others may have slots free. */
-void attempts_return_stalled(struct runner *r, int64_t now_us);
+/* Give back what was claimed as short work and is not, since others may have slots free; returns
+ * when to look again. */
+int64_t attempts_return_surplus(struct runner *r, int64_t now_us);
+/* Running time of the class's jobs: the mean, or longer when nothing has ended for longer. */
+double attempts_mean_us(const struct claim_class *c, int64_t now_us);
+
+/* Its outputs become blobs, then its end is reported. */
+void attempt_save_outputs(struct attempt *t);
+/* So many bytes of its results are kept until they are recorded. */
+void attempt_keep(struct attempt *t, size_t bytes);
+size_t attempt_output_bytes(const struct attempt *t);
+/* Results that wait to be recorded take all the memory they may. */
+bool attempts_are_kept_back(const struct runner *r);
 
 struct crew_events attempt_crew_events(struct runner *r);
 
@@ -226,7 +267,7 @@ bool claim_is_under_way(const struct runner *r); /* of any class */
 /* Jobs may have come. */
 void claim_wake(struct runner *r);
 /* A job that is not here was cancelled: it may be about to come. */
-void claim_note_cancel(struct runner *r, int64_t id);
+void claim_note_cancel(struct runner *r, int64_t id, int64_t lease);
 /* When claim_send() may have something to do, by the clock alone. */
 int64_t claim_next_us(const struct runner *r);
 /* Enqueuers need not notify a runner that is busy anyway. */

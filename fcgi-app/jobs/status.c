@@ -129,7 +129,7 @@ static void print(const struct runner *r, struct strbuf *out)
                 RUNNER_STATUS_VERSION, (int)getpid(), GANGSAW_VERSION,
                 seconds_since(r->started_us));
     strbuf_addf(out, ",\"id\":%lld,\"state\":\"%s\",\"idle_marked\":%s", (long long)r->id,
-                state_name(r), r->is_marked_idle ? "true" : "false");
+                state_name(r), r->mark == MARK_IDLE ? "true" : "false");
     strbuf_addf(out, ",\"database\":{\"connected\":%s,\"listening\":%s,\"heartbeat_age_s\":",
                 k->is_connected && r->is_queue_connected ? "true" : "false",
                 k->is_listening ? "true" : "false");

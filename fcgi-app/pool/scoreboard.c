@@ -13,7 +13,7 @@
 #include "base/clock.h"
 
 #define PLACE_WAIT_US 500000
-#define PLACE_LOOK_NS 500000 /* between two looks; one worker at most waits, the others are in */
+#define PLACE_LOOK_NS 500000 /* between two looks; few wait, since most of the workers are in */
 
 static size_t map_size(int count)
 {
@@ -100,24 +100,24 @@ static bool take(struct scoreboard *b, enum api_use use)
     return false;
 }
 
-static bool give(struct scoreboard *b, enum api_use use)
+static void give(struct scoreboard *b, enum api_use use)
 {
     bool had_one = false;
     for (int i = 0; i < scoreboard_places(b, use); i++) {
         int32_t me = b->index + 1;
         had_one = atomic_compare_exchange_strong(&b->workers[i].owners[use], &me, 0) || had_one;
     }
-    return had_one;
+    if (had_one)
+        atomic_store(&b->shared->is_stuck[use], 0);
 }
 
-static bool wait_to_take(struct scoreboard *b)
+static bool take_until(struct scoreboard *b, enum api_use use, int64_t end_us)
 {
-    int64_t end_us = clock_us() + PLACE_WAIT_US;
-    while (!take(b, API_USE_SHORT)) {
-        if (atomic_load(&b->shared->is_stuck) != 0)
+    while (!take(b, use)) {
+        if (atomic_load(&b->shared->is_stuck[use]) != 0)
             return false;
         if (clock_us() >= end_us) {
-            atomic_store(&b->shared->is_stuck, 1);
+            atomic_store(&b->shared->is_stuck[use], 1);
             return false;
         }
         (void)nanosleep(&(struct timespec){.tv_nsec = PLACE_LOOK_NS}, NULL);
@@ -127,20 +127,19 @@ static bool wait_to_take(struct scoreboard *b)
 
 bool scoreboard_enter(struct scoreboard *b, enum api_use use, bool may_wait)
 {
-    if (use == API_USE_LONG && !take(b, API_USE_LONG))
-        return false;
-    if (may_wait ? wait_to_take(b) : take(b, API_USE_SHORT))
-        return true;
-    if (use == API_USE_LONG)
-        (void)give(b, API_USE_LONG);
-    return false;
+    int64_t end_us = clock_us() + PLACE_WAIT_US;
+    for (int each = use; each >= API_USE_SHORT; each--) {
+        enum api_use wanted = (enum api_use)each;
+        if (!(may_wait ? take_until(b, wanted, end_us) : take(b, wanted)))
+            return false; /* what it has goes with the request */
+    }
+    return true;
 }
 
 void scoreboard_leave(struct scoreboard *b)
 {
-    (void)give(b, API_USE_LONG);
-    if (give(b, API_USE_SHORT))
-        atomic_store(&b->shared->is_stuck, 0);
+    give(b, API_USE_LONG);
+    give(b, API_USE_SHORT);
 }
 
 void worker_enter(struct worker_record *w, enum worker_state state)

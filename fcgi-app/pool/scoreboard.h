@@ -6,9 +6,10 @@
  * share. What waits for an executor or computes stands in the gang's places (exec/gang.h); the
  * status joins the two by pid.
  *
- * Places in the database: all but one of the workers may be in there at a time, and all but two with
- * what takes long; at least one. A place is owned by the worker whose number stands in it, taken with
- * one compare-and-swap, and given back by the worker's successor when it died: none can leak.
+ * Places in the database: all but one of the workers may be in there at a time, and all but two
+ * with what takes long; at least one. A place is owned by the worker whose number stands in it,
+ * taken with one compare-and-swap, and given back by the worker's successor when it died: none can
+ * leak.
  */
 #ifndef POOL_SCOREBOARD_H
 #define POOL_SCOREBOARD_H
@@ -38,7 +39,8 @@ struct worker_record {
 struct scoreboard_shared {
     struct db_breaker breaker;
     struct api_readiness readiness;
-    _Atomic int32_t is_stuck; /* somebody waited for a place in vain, and none was given back since */
+    /* By enum api_use: somebody waited for a place in vain, and none was given back since. */
+    _Atomic int32_t is_stuck[2];
 };
 
 struct scoreboard {
@@ -59,9 +61,9 @@ void scoreboard_close(struct scoreboard *b); /* NULL is fine */
 int scoreboard_places(const struct scoreboard *b, enum api_use use);
 
 /*
- * Take a place for the worker that joined; it may have it already. A long use that finds none is
- * refused at once. Otherwise a place is waited for, for half a second at most, and not at all where
- * somebody has just waited in vain: places of a database that answers are free in milliseconds.
+ * Take a place for the worker that joined; it may have it already. With `may_wait`, one is waited
+ * for, half a second at most, and not at all where somebody has just waited in vain: while the
+ * database answers, places are soon free.
  */
 bool scoreboard_enter(struct scoreboard *b, enum api_use use, bool may_wait);
 

@@ -201,6 +201,46 @@ def test_ten_thousand_jobs_are_taken_and_one_more_is_not(stack, tag):
     stack.sql(f"DELETE FROM gangsaw.job WHERE tags @> ARRAY['{tag}']")
 
 
+def test_the_heaviest_batches_are_stored_two_at_once(start_stack):
+    """As many jobs as there may be, each with as many tags, on a host with little time for each."""
+    own = start_stack()
+    tags = [f"{n:02d}".ljust(64, "x") for n in range(20)]
+    body = json.dumps({"jobs": [item(delay_seconds=3600, tags=tags)] * 10_000})
+    headers = {"Content-Type": "application/json"}
+    answers = [each.result(120) for each in [own.later("/v1/jobs", data=body, headers=headers) for _ in range(2)]]
+    assert [each.status_code for each in answers] == [202, 202], [each.text[:500] for each in answers]
+    assert own.sql("SELECT count(*) FROM gangsaw.job") == [["20000"]]
+    assert own.sql("SELECT count(*) FROM gangsaw.job_tag") == [["400000"]]
+
+
+def test_a_large_batch_that_fails_late_leaves_nothing(start_stack):
+    """It is stored in slices, but as a whole or not at all."""
+    own = start_stack()
+    own.sql("ALTER TABLE gangsaw.job ADD CONSTRAINT test CHECK (priority <> 77)")
+    items = [item(delay_seconds=3600)] * 4999
+    answer = post(own, *items, item(delay_seconds=3600, priority=77))
+    problem_of(answer, "internal", 500)
+    assert own.sql("SELECT count(*) FROM gangsaw.job") == [["0"]]
+    answer = post(own, *items)
+    assert answer.status_code == 202
+    assert len({job["id"] for job in answer.json()["jobs"]}) == 4999
+
+
+def test_a_large_batch_of_unique_keys_keeps_their_order(stack, tag):
+    keys = [f"{tag} {n * 7919 % 2500} \u00e4" for n in range(2500)]
+    items = [item(delay_seconds=3600, tags=[tag], unique_key=key, priority=n % 3) for n, key in enumerate(keys)]
+    first = post(stack, *items, *items[:10])
+    assert first.status_code == 202, first.text[:1000]
+    jobs = first.json()["jobs"]
+    assert [job["priority"] for job in jobs] == [each["priority"] for each in items + items[:10]]
+    assert [job["id"] for job in jobs[2500:]] == [job["id"] for job in jobs[:10]]
+    assert stored(stack, tag) == 2500
+    again = post(stack, *reversed(items))
+    assert [job["id"] for job in again.json()["jobs"]] == [job["id"] for job in reversed(jobs[:2500])]
+    assert stored(stack, tag) == 2500
+    stack.sql(f"DELETE FROM gangsaw.job WHERE tags @> ARRAY['{tag}']")
+
+
 def test_a_body_over_the_limit_is_too_large(stack):
     problem = problem_of(post(stack, {"task": "x" * (17 << 20)}), "too-large", 413)
     assert "http.max_json_bytes" in problem["detail"]

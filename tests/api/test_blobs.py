@@ -11,7 +11,7 @@ import urllib.parse
 
 import pytest
 import requests
-from stack import SANITIZED, children, problem_of, wait_until
+from stack import SANITIZED, children, field_errors_of, problem_of, wait_until
 
 BLOBS = "/v1/blobs"
 MIB = 1 << 20
@@ -106,6 +106,23 @@ def test_an_upload_over_the_limit_is_refused_and_one_at_it_is_not(start_stack):
     detail = problem_of(own.post(BLOBS, data=b"x" * 100001), "too-large", 413)["detail"]
     assert "http.max_body_bytes" in detail and "100000" in detail
     assert upload(own, b"x" * 100000)["size"] == 100000
+
+
+def test_a_body_is_taken_as_it_is(stack):
+    """A blob that came compressed would be bytes that no task knows."""
+    for path, media_type in ((BLOBS, "text/plain"), ("/v1/jobs", "application/json"),
+                             ("/v1/tasks/demo.sum_squares", "application/json")):  # fmt: skip
+        body = b'{"jobs":[{"task":"demo.sum_squares","params":{"n":1}}]}' if path == "/v1/jobs" else b'{"n":1}'
+        headers = {"Content-Type": media_type, "Content-Encoding": "gzip"}
+        answer = stack.post(path, data=body, headers=headers)
+        assert "Content-Encoding" in problem_of(answer, "unsupported-media-type", 415)["detail"]
+        headers["Content-Encoding"] = "Identity"
+        assert stack.post(path, data=body, headers=headers).status_code in (200, 201, 202)
+
+
+def test_blobs_take_no_query(stack, blob):
+    assert list(field_errors_of(stack.post(f"{BLOBS}?name=a", data=b"x"))) == ["/name"]
+    assert list(field_errors_of(stack.get(f"{path_of(blob)}?download=1"))) == ["/download"]
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])

@@ -7,7 +7,7 @@ import json
 
 import pictures
 import pytest
-from stack import problem_of
+from stack import field_errors_of, problem_of
 
 TRANSFORM = "/v1/tasks/image.transform"
 SUM = "/v1/tasks/demo.sum_squares"
@@ -181,6 +181,24 @@ def test_an_id_that_was_not_issued_is_not_found(stack, job):
     for id in (flipped, job + "0", "1", "x", blob):
         problem_of(stack.get(result_path(id)), "not-found", 404)
         problem_of(stack.get(output_path(id)), "not-found", 404)
+
+
+def test_results_and_outputs_take_no_query(stack, job):
+    for path in (result_path(job), output_path(job)):
+        assert list(field_errors_of(stack.get(f"{path}?wait=5"))) == ["/wait"]
+
+
+def test_a_job_from_sql_names_every_mistake_in_its_parameters(stack):
+    """They are found by the runner, and told as a synchronous answer tells them."""
+    body = {"n": "x", "m": 1}
+    now = field_errors_of(stack.post(SUM, json=body))
+    assert set(now) == {"/n", "/m"}
+    id = stack.sql(f"SELECT gangsaw.enqueue('demo.sum_squares', params => '{json.dumps(body)}')")[0][0]
+    job = stack.wait_for_job(id)
+    assert job["state"] == "failed"
+    for error in (job["error"], job["attempts"][-1]["error"]):
+        assert {each["pointer"]: each["detail"] for each in error["errors"]} == now
+    assert field_errors_of(stack.get(result_path(id))) == now
 
 
 def test_a_pruned_job_is_gone(stack):

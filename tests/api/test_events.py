@@ -2,6 +2,7 @@
 """A job's server-sent events, as a browser's EventSource reads them."""
 
 import json
+import os
 import signal
 import time
 
@@ -224,3 +225,27 @@ def test_a_hub_that_ends_ends_its_streams(start_stack):
     shaken.start()
     with Events(shaken, id, first["id"]) as events:
         assert events.answer.status_code == 200
+
+
+def test_problems_of_the_hub_carry_the_id_of_their_request(start_stack):
+    """problem_of() looks at it. Whoever is one too many, and whose job is pruned on the way."""
+    small = start_stack(hub_max_clients=1)
+    id = stored(small)
+    with Events(small, id) as events:
+        events.next()
+        problem_of(small.get(f"/v1/jobs/{id}/events"), "overloaded", 503)
+    wait_until(lambda: streams(small) == 0, what="the stream has ended")
+    hub = small.pid("hub")
+    asked = len(lines_of_events(small))
+    os.kill(hub, signal.SIGSTOP)
+    try:
+        late = Later(lambda: requests.get(f"{small.url}/v1/jobs/{id}/events", timeout=60))
+        wait_until(lambda: len(lines_of_events(small)) > asked, what="api has sent it to the hub")
+        small.sql(f"DELETE FROM gangsaw.job WHERE id = gangsaw.key_of('job', '{id}')")
+    finally:
+        os.kill(hub, signal.SIGCONT)
+    problem_of(late.result(), "gone", 410)
+
+
+def lines_of_events(stack):
+    return [line for line in stack.log("api") if "/v1/jobs/{job}/events" in line]

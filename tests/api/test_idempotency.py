@@ -74,6 +74,60 @@ def test_another_request_with_the_key_is_refused(stack, key, change):
     assert last_job(stack) == before
 
 
+@pytest.mark.parametrize("seconds", ["5", "7.5"])
+def test_another_timeout_is_another_request(stack, key, seconds):
+    headers = {**DELAY, "Gangsaw-Timeout": "5"}
+    first = post(stack, key, headers=headers)
+    again = post(stack, key, headers={**DELAY, "Gangsaw-Timeout": seconds})
+    if seconds == "5":
+        assert again.json()["id"] == first.json()["id"]
+    else:
+        problem_of(again, "invalid-params", 422)
+
+
+def test_another_format_by_accept_is_another_request(stack, key):
+    def send(accept):
+        headers = {**DELAY, "Content-Type": "image/png", "Accept": accept}
+        return post(stack, key, path=TRANSFORM, data=PICTURE, headers=headers)
+
+    first = send("image/webp").json()["id"]
+    assert send("image/webp;q=0.9, text/html;q=0.1").json()["id"] == first
+    problem_of(send("image/jpeg"), "invalid-params", 422)
+
+
+def form(boundary, width="20", name="a.png", content=PICTURE, media_type="image/png"):
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="width"\r\n\r\n{width}\r\n'
+    head += f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
+    head += f"Content-Type: {media_type}\r\n\r\n"
+    return {"data": head.encode() + content + f"\r\n--{boundary}--\r\n".encode(),
+            "headers": {**DELAY, "Content-Type": f"multipart/form-data; boundary={boundary}"}}  # fmt: skip
+
+
+def test_a_form_sent_again_may_have_another_boundary(stack, key):
+    first = post(stack, key, path=TRANSFORM, **form("one"))
+    assert first.status_code == 202, first.text
+    again = post(stack, key, path=TRANSFORM, **form("another"))
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.json()["id"] == first.json()["id"]
+    for change in ({"width": "21"}, {"name": "b.png"}, {"content": PICTURE + b"x"}, {"media_type": "image/jpeg"}):
+        answer = post(stack, key, path=TRANSFORM, **form("another", **change))
+        assert "Idempotency-Key" in problem_of(answer, "invalid-params", 422)["detail"]
+
+
+def test_a_replay_that_waits_says_that_it_is_one(stack, key):
+    wait = {"Prefer": "respond-async, wait=30"}
+    first = post(stack, key, headers=wait)
+    again = post(stack, key, headers=wait)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert (again.headers["Location"], again.content) == (first.headers["Location"], first.content)
+    wait = {"Prefer": "respond-async, wait=1", **DELAY}
+    answers = [post(stack, key + "2", headers=wait) for _ in range(2)]
+    assert [each.status_code for each in answers] == [202, 202]
+    assert [each.headers.get("Idempotent-Replayed") for each in answers] == [None, "true"]
+
+
 def test_a_request_that_failed_leaves_the_key_free(stack, key):
     assert list(field_errors_of(post(stack, key, body={"n": "x"}))) == ["/n"]
     answer = post(stack, key)

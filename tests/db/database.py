@@ -75,6 +75,11 @@ class Database:
         assert status == 0, errors
         return output
 
+    def wait_for(self, query, answer):
+        end = time.monotonic() + LIMIT_SECONDS
+        while self.sql(query) != answer:
+            assert time.monotonic() < end, f"{query}: not {answer}"
+
     def error(self, script):
         status, output, errors = self.run(script)
         assert status != 0, output

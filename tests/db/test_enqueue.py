@@ -68,6 +68,7 @@ def test_a_unique_key_gives_the_live_job(database):
     ("'demo.echo', params => NULL", "params must"),
     ("'demo.echo', params => '[]'", "params must"),
     ("'demo.echo', params => '1'", "params must"),
+    ("'demo.echo', params => jsonb_build_object('n', repeat('n', 16777216 - 8))", "16 MiB"),
     ("'demo.echo', priority => 101", "priority must"),
     ("'demo.echo', priority => -101", "priority must"),
     ("'demo.echo', priority => NULL", "priority must"),
@@ -120,6 +121,37 @@ def test_blobs_that_params_name_are_held(database):
         'guessed', jsonb_build_object('blob', '00000000001'), 'odd', jsonb_build_object('blob', 7))""")
     assert database.sql("SELECT string_agg(blob::text, ',' ORDER BY blob) FROM gangsaw.job_blob") == "1,4"
     assert job(database, "cardinality(blobs)") == "2"
+
+
+def test_params_of_16_mib_are_taken(database):
+    database.sql("SELECT gangsaw.enqueue('demo.echo', jsonb_build_object('n', repeat('n', 16777216 - 9)))")
+    assert job(database, "octet_length(params::text)") == "16777216"
+
+
+BLOB_1 = "jsonb_build_object('in', jsonb_build_object('blob', gangsaw.public_id('blob', 1)))"
+
+
+def test_an_expired_blob_that_a_live_job_uses_is_held(database):
+    database.sql("INSERT INTO gangsaw.blob (id, size, sha256, media_type) VALUES (1, 1, '', '')")
+    enqueue(database, f"'demo.echo', {BLOB_1}")
+    database.sql("UPDATE gangsaw.blob SET expires_at = now() - interval '1 second'")
+    enqueue(database, f"'demo.echo', {BLOB_1}")
+    assert database.sql("SELECT count(*) FROM gangsaw.job_blob") == "2"
+
+
+def test_a_blob_is_not_pruned_while_a_job_is_enqueued(database):
+    database.sql("INSERT INTO gangsaw.blob (id, size, sha256, media_type) VALUES (1, 1, '', '')")
+    holder, application = database.session(), database.session()
+    holder.sql("BEGIN")
+    holder.sql("SELECT gangsaw.enqueue('demo.echo', unique_key => 'k')")
+    application.send(f"SELECT gangsaw.enqueue('demo.echo', {BLOB_1}, unique_key => 'k')")
+    database.wait_for("SELECT count(*) FROM pg_stat_activity "
+                      "WHERE datname = current_database() AND wait_event_type = 'Lock'", "1")
+    database.sql("UPDATE gangsaw.blob SET expires_at = now() - interval '1 second'")
+    database.sql("SELECT gangsaw.prune(7)")
+    holder.sql("ROLLBACK")
+    assert re.fullmatch(r"[0-9a-f]{10}[1-9][0-9]*", application.wait())
+    assert database.sql("SELECT blob FROM gangsaw.job_blob") == "1"
 
 
 def test_nobody_waits_for_an_open_transaction(database):

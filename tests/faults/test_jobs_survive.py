@@ -33,7 +33,7 @@ def test_killed_executors_cost_no_job(busy):
     wait_for_all(stack)
     count, distinct, states = results(stack, ids)
     assert (count, distinct) == (len(ids), len(ids))
-    crashed = stack.sql("SELECT count(*) FROM gangsaw.job_done WHERE state = 'failed' AND crashes = 1 "
+    crashed = stack.sql("SELECT count(*) FROM gangsaw.job_done WHERE state = 'failed' AND crashes = 2 "
                         "AND error->>'code' = 'executor-crashed'")  # fmt: skip
     failed = stack.sql("SELECT count(*) FROM gangsaw.job_done WHERE state <> 'succeeded'")
     assert crashed == failed and int(failed[0][0]) <= KILLS / 2, (states, failed)

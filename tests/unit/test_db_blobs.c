@@ -167,6 +167,70 @@ static void test_a_cancelled_transfer_is_not_called_back(void **state)
     jobs_end(j);
 }
 
+/* A leak when there is one. */
+static void test_a_cancelled_transfer_is_gone_before_its_connection(void **state)
+{
+    struct jobs *j = jobs_begin(state);
+    unsigned char *bytes = random_bytes(j, 3 * MIB);
+    struct moved m = {0}, other = {0};
+    int64_t key = save_blob(j, "12345", 5);
+    struct blob_transfer *save =
+        blob_save_send(j->queue, bytes, 3 * MIB, "image/png", NULL, transfer_done, &m);
+    struct blob_transfer *load =
+        blob_load_send(j->queue, key, 5, payload_new(j->arena), transfer_done, &m);
+    step(j->queue, clock_us() + 1000);
+    blob_transfer_cancel(load);
+    blob_transfer_cancel(save);
+    db_close(j->queue);
+    j->queue = open_with(DB_QUEUE_OPTIONS, 10000);
+    (void)blob_save_send(j->queue, "x", 1, "image/png", NULL, transfer_done, &other);
+    finish(j, &other);
+    assert_false(m.is_done);
+    jobs_end(j);
+}
+
+/* What the commit of each row waited for, seen when it came. */
+#define WATCH_COMMITS                                                                            \
+    "CREATE TABLE public.commits (what text, mode text);"                                        \
+    "CREATE FUNCTION public.note_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "         \
+    "    INSERT INTO public.commits VALUES (tg_argv[0], current_setting('synchronous_commit'));" \
+    "    RETURN NULL; END $$;"                                                                   \
+    "CREATE CONSTRAINT TRIGGER note AFTER INSERT ON gangsaw.blob "                               \
+    "    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.note_commit('blob')"
+#define WATCH_COMMITS_NO_MORE                    \
+    "DROP FUNCTION public.note_commit CASCADE; " \
+    "DROP TABLE public.commits"
+
+/* Even where the database's default is another: a completion that is on the disc must not name a
+ * blob that is not. */
+static void test_a_blob_is_on_the_disc_before_it_is_told_of(void **state)
+{
+    struct jobs *j = jobs_begin(state);
+    unsigned char *bytes = random_bytes(j, 3 * MIB);
+    const char *on = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', "
+                     "current_database()); END $$";
+    const char *off = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET synchronous_commit', "
+                      "current_database()); END $$";
+    change(j, on);
+    change(j, WATCH_COMMITS);
+    db_close(j->queue);
+    db_close(j->api);
+    j->queue = open_with(DB_QUEUE_OPTIONS, 10000);
+    j->api = open_with(DB_WORK_OPTIONS, 10000);
+    for (size_t size = 1; size <= 3 * MIB; size += 3 * MIB - 1) {
+        struct moved m = {0};
+        (void)blob_save_send(j->queue, bytes, size, "image/png", NULL, transfer_done, &m);
+        finish(j, &m);
+        assert_int_equal(m.error.code, ERR_NONE);
+        (void)save_blob(j, bytes, size);
+    }
+    assert_int_equal(number(j, "SELECT count(*) FROM public.commits WHERE mode = 'on'"), 4);
+    assert_int_equal(number(j, "SELECT count(*) FROM public.commits"), 4);
+    change(j, WATCH_COMMITS_NO_MORE);
+    change(j, off);
+    jobs_end(j);
+}
+
 static void test_a_transfer_over_its_limit_is_refused(void **state)
 {
     struct jobs *j = jobs_begin(state);
@@ -328,6 +392,32 @@ static void test_pieces_without_a_blob_go_with_their_partition(void **state)
     jobs_end(j);
 }
 
+/* Whoever waits for a table is not held up by the deletion of files as well. */
+static void test_a_step_that_changes_partitions_does_nothing_else(void **state)
+{
+    struct jobs *j = jobs_begin(state);
+    struct job_prune p;
+    while (!prune(j).is_done)
+        continue;
+    (void)save_blob(j, "x", 1);
+    change(j, "UPDATE gangsaw.blob SET expires_at = now()");
+    change(j, "SELECT gangsaw.ensure_partition('job_done', 'finished_at', "
+              "(now() AT TIME ZONE 'UTC')::date - 20)");
+    change(j, "SELECT gangsaw.ensure_partition('blob_chunk', 'day', "
+              "(now() AT TIME ZONE 'UTC')::date - 20)");
+    change(j, "DO $$ BEGIN EXECUTE format('DROP TABLE gangsaw.job_done_%s', "
+              "to_char((now() AT TIME ZONE 'UTC')::date + 3, 'YYYYMMDD')); END $$");
+    p = prune(j); /* makes one, and then drops two */
+    assert_true(p.partitions == 0 && p.blobs == 0 && !p.is_done);
+    for (int i = 0; i < 2; i++) {
+        p = prune(j);
+        assert_true(p.partitions == 1 && p.blobs == 0 && !p.is_done);
+    }
+    p = prune(j);
+    assert_true(p.partitions == 0 && p.blobs == 1);
+    jobs_end(j);
+}
+
 static void test_pruning_waits_for_nobody(void **state)
 {
     struct jobs *j = jobs_begin(state);
@@ -364,6 +454,8 @@ int main(void)
         TEST(test_an_event_loop_writes_and_reads_any_size),
         TEST(test_an_aborted_upload_leaves_nothing),
         TEST(test_a_cancelled_transfer_is_not_called_back),
+        TEST(test_a_cancelled_transfer_is_gone_before_its_connection),
+        TEST(test_a_blob_is_on_the_disc_before_it_is_told_of),
         TEST(test_a_transfer_over_its_limit_is_refused),
         TEST(test_an_expired_blob_is_gone_unless_a_job_uses_it),
         TEST(test_expired_blobs_are_pruned_in_small_steps),
@@ -371,6 +463,7 @@ int main(void)
         TEST(test_partitions_are_made_ahead_and_dropped_after),
         TEST(test_rows_that_found_no_partition_move_into_theirs),
         TEST(test_pieces_without_a_blob_go_with_their_partition),
+        TEST(test_a_step_that_changes_partitions_does_nothing_else),
         TEST(test_pruning_waits_for_nobody),
     };
     return cmocka_run_group_tests(tests, migrate_group_setup, fixture_group_teardown);

@@ -213,6 +213,59 @@ static void test_a_slow_statement_of_a_loop_ends_too(void **state)
     loop_until(&l, &l.answers, 1);
 }
 
+/* ---- db_forget() */
+
+static void answered_no_more(void *context, const struct db_rows *rows, const struct error *error)
+{
+    (void)rows;
+    (void)error;
+    fail_msg("%s was forgotten", (const char *)context);
+}
+
+static char forgotten[] = "a statement that";
+
+static void forgetting(void *context, const struct db_rows *rows, const struct error *error)
+{
+    struct loop *l = context;
+    (void)rows;
+    (void)error;
+    db_forget(l->db, forgotten);
+    l->answers++;
+}
+
+static void send_between(struct loop *l, db_done *first)
+{
+    const struct db_value value = db_int(l->context->arena, l->last + 1);
+    db_send(l->db, &number, &value, 1, first, l);
+    db_send(l->db, &number, &value, 1, answered_no_more, forgotten);
+    db_send(l->db, &number, &value, 1, answered, l);
+}
+
+static void test_what_was_forgotten_is_answered_to_nobody(void **state)
+{
+    struct context *c = begin_test(state);
+    struct loop l = loop_open(c);
+    send_between(&l, answered);
+    db_forget(c->db, forgotten);
+    loop_until(&l, &l.answers, 2);
+    send_between(&l, forgetting);
+    loop_until(&l, &l.answers, 4);
+    assert_int_equal(db_pending(c->db), 0);
+    db_forget(c->db, forgotten);
+}
+
+/* Whoever is told first takes the others back, which are about to be told. */
+static void test_what_was_forgotten_is_not_told_of_a_lost_connection(void **state)
+{
+    struct context *c = begin_test(state);
+    struct loop l = loop_open(c);
+    int64_t pid = backend(c, c->db);
+    break_backend(c, pid);
+    send_between(&l, forgetting);
+    loop_until(&l, &l.failures, 1);
+    assert_int_equal(l.answers, 1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
@@ -225,6 +278,8 @@ int main(void)
         TEST(test_a_lost_connection_is_told_and_made_again_with_its_listens),
         TEST(test_a_connection_that_was_in_use_is_kept_from_then_on),
         TEST(test_a_slow_statement_of_a_loop_ends_too),
+        TEST(test_what_was_forgotten_is_answered_to_nobody),
+        TEST(test_what_was_forgotten_is_not_told_of_a_lost_connection),
     };
     return fixture_run(tests);
 }

@@ -118,6 +118,21 @@ static void test_a_completion_is_recorded_once(void **state)
     jobs_end(j);
 }
 
+static void test_the_last_crash_counts_too(void **state)
+{
+    struct jobs *j = jobs_begin(state);
+    int64_t runner = register_runner(j, LEASE_SECONDS), id = store(j, new_job("{}"));
+    struct job_return back = {.id = id, .kind = JOB_RETURN_CRASH, .error = "{}"};
+    back.lease = claim_one(j, runner).lease;
+    assert_int_equal(give_back(j, runner, &back, 1), 1);
+    struct job_claimed claimed = claim_one(j, runner);
+    struct job_end end = {
+        .id = id, .lease = claimed.lease, .state = JOB_FAILED, .error = "{}", .crashed = true};
+    assert_int_equal(complete(j, runner, &end, 1), 1);
+    assert_int_equal(get(j, id).crashes, 2);
+    jobs_end(j);
+}
+
 static void test_inputs_live_as_long_as_their_job(void **state)
 {
     struct jobs *j = jobs_begin(state);
@@ -433,6 +448,7 @@ int main(void)
         TEST(test_a_claim_skips_what_another_one_takes),
         TEST(test_a_claim_ends_before_it_fills_the_memory),
         TEST(test_a_completion_is_recorded_once),
+        TEST(test_the_last_crash_counts_too),
         TEST(test_inputs_live_as_long_as_their_job),
         TEST(test_an_open_transaction_holds_up_no_completion),
         TEST(test_only_the_holder_of_the_lease_finishes),

@@ -37,6 +37,12 @@ static void test_a_heartbeat_tells_what_is_lost(void **state)
     beat(j, runner, held, 2, &b);
     assert_false(b.is_fenced);
     assert_int_equal(b.gone_count, 2);
+    for (int i = 0; i < 2; i++) { /* as they were held, in any order */
+        const struct runner_held *was = &held[b.gone[i].id == held[1].id];
+        assert_int_equal(b.gone[i].id, was->id);
+        assert_int_equal(b.gone[i].lease, was->lease);
+    }
+    assert_true(b.gone[0].id != b.gone[1].id);
     beat(j, runner, NULL, 0, &b);
     assert_false(b.is_fenced);
     beat(j, runner + 1000, NULL, 0, &b);
@@ -88,6 +94,37 @@ static void test_a_lost_runner_is_fenced_and_its_jobs_return(void **state)
     r = rescue(j, 0.001);
     assert_int_equal(r.fenced + r.returned + r.failed, 0);
     assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.runner"), 1); /* buried */
+    jobs_end(j);
+}
+
+/* Everybody locks jobs in the order of their ids: else a rescue and a hub that marks the same jobs
+ * could wait for one another. */
+static void test_a_rescue_locks_jobs_in_the_order_of_their_ids(void **state)
+{
+    struct jobs *j = jobs_begin(state);
+    struct answer w = {.jobs = j};
+    int64_t first = register_runner(j, LEASE_SECONDS), second = register_runner(j, LEASE_SECONDS);
+    int64_t end = clock_us() + LIMIT_US, ids[2];
+    ids[0] = store(j, new_job("{}"));
+    (void)claim_one(j, second); /* the runners come in the other order */
+    ids[1] = store(j, new_job("{}"));
+    (void)claim_one(j, first);
+    change(j, LOST);
+    change(j, "BEGIN");
+    change(j, arena_printf(j->arena, "SELECT FROM gangsaw.job WHERE id = %lld FOR UPDATE",
+                           (long long)ids[0]));
+    runner_rescue_send(j->queue, 0.001, DAYS, answer_rescue, &w);
+    const char *waits = "SELECT count(*) FROM pg_stat_activity "
+                        "WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while (db_get_int(ask(j->context, j->context->db, waits), 0, 0) == 0 && clock_us() < end)
+        step(j->queue, clock_us() + 1000);
+    const struct db_rows *free_rows = ask(
+        j->context, j->context->db,
+        arena_printf(j->arena, "SELECT id FROM gangsaw.job WHERE id = %lld FOR UPDATE SKIP LOCKED",
+                     (long long)ids[1]));
+    assert_int_equal(db_count(free_rows), 1);
+    change(j, "COMMIT");
+    assert_int_equal(await(&w)->rescue.returned, 2);
     jobs_end(j);
 }
 
@@ -167,6 +204,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(test_a_heartbeat_tells_what_is_lost),
         TEST(test_a_lost_runner_is_fenced_and_its_jobs_return),
+        TEST(test_a_rescue_locks_jobs_in_the_order_of_their_ids),
         TEST(test_a_runner_that_leaves_takes_its_row),
         TEST(test_lost_claims_are_recovered),
         TEST(test_jobs_that_came_before_their_task_find_its_lane),

@@ -332,6 +332,31 @@ static void test_every_error_code_has_a_problem(void **state)
     }
 }
 
+/* A detail that does not fit is cut between characters, however long they are. */
+static void test_a_long_detail_is_cut_between_characters(void **state)
+{
+    static const char *const characters[] = {"x", "\u00e4", "\u20ac", "\U0001f600"};
+    struct fixture *f = *state;
+    struct error err;
+    for (size_t i = 0; i < sizeof(characters) / sizeof(characters[0]); i++) {
+        size_t size = strlen(characters[i]);
+        for (size_t shift = 0; shift < size; shift++) {
+            struct strbuf text = STRBUF_INIT;
+            strbuf_add(&text, "yyy", shift);
+            while (text.size < 2 * sizeof(err.detail))
+                strbuf_addstr(&text, characters[i]);
+            (void)error_set(&err, ERR_INVALID_REQUEST, "%s", text.text);
+            strbuf_release(&text);
+            size_t kept = strlen(err.detail);
+            assert_true(kept > sizeof(err.detail) - 1 - size && (kept - shift) % size == 0);
+            http_response_problem(&f->res, &f->req, &err, NULL);
+            assert_string_equal(text_member(problem_body(f), "detail"), err.detail);
+        }
+    }
+    (void)error_set(&err, ERR_INVALID_REQUEST, "%s", "\u00e4");
+    assert_string_equal(err.detail, "\u00e4");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +378,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_range_that_is_refused_keeps_the_size_of_the_whole,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_problem_lists_field_errors_up_to_the_limit, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_long_detail_is_cut_between_characters, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_every_error_code_has_a_problem, setup, teardown),
     };

@@ -42,6 +42,10 @@ static const struct {
     /* Large params: fewer, at least one. */
     {{.slots = 2, .mean_us = 1, .mean_bytes = 1048576}, 8},
     {{.slots = 2, .mean_us = 1, .mean_bytes = 16e6}, 1},
+    /* Those held take room too, but no slot stays idle for that. */
+    {{.slots = 2, .held = 6, .held_bytes = 6 << 20, .mean_us = 1, .mean_bytes = 1048576}, 2},
+    {{.slots = 2, .held = 8, .held_bytes = 8 << 20, .mean_us = 1, .mean_bytes = 1048576}, 0},
+    {{.slots = 2, .held = 1, .held_bytes = 16e6, .mean_us = 1, .mean_bytes = 16e6}, 1},
 };
 
 static void test_a_claim_takes_what_can_be_computed_soon(void **state)
@@ -52,6 +56,35 @@ static void test_a_claim_takes_what_can_be_computed_soon(void **state)
         if (limit != claims[i].limit)
             print_error("claim %zu\n", i);
         assert_int_equal(limit, claims[i].limit);
+    }
+}
+
+static const struct {
+    struct policy_load load;
+    int surplus;
+} surpluses[] = {
+    /* As much as is claimed, and somewhat more. */
+    {{.slots = 2, .held = 82, .mean_us = 1000}, 0},
+    {{.slots = 2, .held = 124, .mean_us = 1000}, 0},
+    {{.slots = 2, .held = 125, .mean_us = 1000}, 43},
+    {{.slots = 2, .held = 1002, .mean_us = 1}, 0},
+    {{.slots = 64, .held = 1128, .mean_us = 1}, 0},
+    /* Claimed as short ones, and long. */
+    {{.slots = 2, .held = 1002, .mean_us = 100000}, 1000},
+    {{.slots = 2, .held = 5, .mean_us = 1e9}, 3},
+    {{.slots = 2, .held = 4, .mean_us = 1e9}, 0},
+    {{.slots = 1, .held = 1000, .mean_us = 0}, 999},
+    {{.slots = 2, .held = 0, .mean_us = 1e9}, 0},
+};
+
+static void test_what_turns_out_to_be_long_is_given_back(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(surpluses); i++) {
+        int surplus = policy_surplus(&surpluses[i].load);
+        if (surplus != surpluses[i].surplus)
+            print_error("surplus %zu\n", i);
+        assert_int_equal(surplus, surpluses[i].surplus);
     }
 }
 
@@ -147,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_claim_takes_what_can_be_computed_soon),
+        cmocka_unit_test(test_what_turns_out_to_be_long_is_given_back),
         cmocka_unit_test(test_executors_are_given_long_runs_one_at_a_time),
         cmocka_unit_test(test_long_runs_are_noticed_sooner_than_short_ones),
         cmocka_unit_test(test_polls_become_rare_but_never_rarer_than_a_second_or_so),

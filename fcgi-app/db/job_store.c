@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define TENANT ""    /* keys bring others */
-#define ROUNDS_MAX 3 /* for the holder of a unique key that ends whenever it is looked for */
+#define ROUNDS_MAX 5 /* for the holder of a unique key that ends whenever it is looked for */
 
 /*
  * Ids ascend in the batch's order, so what comes back tells which are new: rows (true, id) for
@@ -337,16 +337,12 @@ static int store_waiting(struct batch *b, struct error *reterr)
     return 0;
 }
 
+/* Where a holder has just ended, its job goes on waiting. */
 static int store_jobs(struct batch *b, struct error *reterr)
 {
-    for (int round = 0; round < ROUNDS_MAX && b->waiting_count > 0; round++) {
-        if (store_waiting(b, reterr) != 0 || (b->waiting_count > 0 && find_holders(b, reterr) != 0))
-            return -1;
-    }
-    if (b->waiting_count > 0)
-        return error_set(reterr, ERR_CONFLICT,
-                         "Jobs with the same unique key come and go too fast; try again.");
-    return 0;
+    if (store_waiting(b, reterr) != 0)
+        return -1;
+    return b->waiting_count > 0 ? find_holders(b, reterr) : 0;
 }
 
 struct job_row job_new_row(const struct job_new *job, const struct job_stored *stored,
@@ -476,7 +472,7 @@ static int store_in_transaction(struct batch *b, const struct job_idempotency *i
         return 0;
     if (check_blobs(b, reterr) != 0 || store_jobs(b, reterr) != 0)
         return -1;
-    return idempotency ? record_key(b, idempotency, reterr) : 0;
+    return idempotency && b->waiting_count == 0 ? record_key(b, idempotency, reterr) : 0;
 }
 
 /* Can one statement do all of it? */
@@ -519,6 +515,28 @@ static void order_keys(struct batch *b)
                 (void *)(uintptr_t)b->jobs);
 }
 
+/* From the beginning. Storing those that wait in the same transaction would take their keys out of
+ * order, with the others' still held: batches would deadlock. */
+static int store_once(struct batch *b, const struct job_idempotency *idempotency,
+                      bool *ret_replayed, struct error *reterr)
+{
+    b->waiting_count = b->count;
+    for (int i = 0; i < b->count; i++) {
+        b->waiting[i] = i;
+        b->stored[i] = (struct job_stored){0};
+    }
+    order_keys(b);
+    if (!idempotency && is_simple(b))
+        return store_jobs(b, reterr);
+    if (db_begin(b->db, reterr) != 0)
+        return -1;
+    int result = store_in_transaction(b, idempotency, ret_replayed, reterr);
+    if (result == 0 && (b->waiting_count == 0 || *ret_replayed))
+        return db_commit(b->db, reterr);
+    db_rollback(b->db);
+    return result;
+}
+
 int job_store(struct db *db, struct arena *a, const struct job_new *jobs, int count,
               const struct job_idempotency *idempotency, struct job_stored *ret_stored,
               bool *ret_replayed, struct error *reterr)
@@ -528,30 +546,22 @@ int job_store(struct db *db, struct arena *a, const struct job_new *jobs, int co
         .arena = a,
         .jobs = jobs,
         .count = count,
-        .waiting_count = count,
         .waiting = arena_alloc(a, (size_t)count * sizeof(int)),
         .stored = arena_alloc(a, (size_t)count * sizeof(*ret_stored)),
     };
     bool is_replayed = false;
 
-    for (int i = 0; i < count; i++)
-        b.waiting[i] = i;
-    order_keys(&b);
     if (idempotency && !idempotency->key)
         idempotency = NULL;
-    if (!idempotency && is_simple(&b)) {
-        if (store_jobs(&b, reterr) != 0)
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        if (store_once(&b, idempotency, &is_replayed, reterr) != 0)
             return -1;
-    } else {
-        if (db_begin(db, reterr) != 0)
-            return -1;
-        if (store_in_transaction(&b, idempotency, &is_replayed, reterr) != 0) {
-            db_rollback(db);
-            return -1;
-        }
-        if (db_commit(db, reterr) != 0)
-            return -1;
+        if (b.waiting_count == 0 || is_replayed)
+            break;
     }
+    if (b.waiting_count > 0 && !is_replayed)
+        return error_set(reterr, ERR_CONFLICT,
+                         "Jobs with the same unique key come and go too fast; try again.");
     memcpy(ret_stored, b.stored, (size_t)count * sizeof(*ret_stored));
     *ret_replayed = is_replayed;
     return 0;

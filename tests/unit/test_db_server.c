@@ -194,13 +194,13 @@ static void test_errors_are_mapped_and_keep_the_servers_words_from_clients(void 
         const char *detail;
     } cases[] = {
         {"55P03", ERR_UNAVAILABLE, "did not answer"}, {"40001", ERR_CONFLICT, "Another request"},
-        {"40P01", ERR_CONFLICT, "Another request"}, {"23505", ERR_CONFLICT, "Another request"},
-        {"57014", UNAVAILABLE " did not answer"},   {"53300", UNAVAILABLE " is not reachable"},
-        {"53100", UNAVAILABLE " is not reachable"}, {"57P01", UNAVAILABLE " is not reachable"},
-        {"08006", UNAVAILABLE " is not reachable"}, {"25006", UNAVAILABLE " is not reachable"},
-        {"42P01", UNAVAILABLE " has no schema"},    {"3F000", UNAVAILABLE " has no schema"},
-        {"42883", UNAVAILABLE " has no schema"},    {"23503", ERR_INTERNAL, "could not do"},
-        {"22P02", ERR_INTERNAL, "could not do"},    {"XX000", ERR_INTERNAL, "could not do"},
+        {"40P01", ERR_CONFLICT, "Another request"},   {"23505", ERR_CONFLICT, "Another request"},
+        {"57014", UNAVAILABLE " did not answer"},     {"53300", UNAVAILABLE " is not reachable"},
+        {"53100", UNAVAILABLE " is not reachable"},   {"57P01", UNAVAILABLE " is not reachable"},
+        {"08006", UNAVAILABLE " is not reachable"},   {"25006", UNAVAILABLE " is not reachable"},
+        {"42P01", UNAVAILABLE " has no schema"},      {"3F000", UNAVAILABLE " has no schema"},
+        {"42883", UNAVAILABLE " has no schema"},      {"23503", ERR_INTERNAL, "could not do"},
+        {"22P02", ERR_INTERNAL, "could not do"},      {"XX000", ERR_INTERNAL, "could not do"},
         {"P0001", ERR_INTERNAL, "could not do"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -34,7 +34,7 @@ struct config {
     int64_t http_max_params_bytes;  /* default 64 KiB */
     double http_io_timeout_seconds; /* a silent peer on the FastCGI connection: default 15 */
     /* [api] */
-    int api_workers; /* auto: 2 a core, at least 4 */
+    int api_workers; /* auto: 2 a core, at least 8 */
     /* [compute] */
     int compute_slots;            /* class cpu; auto: the cores */
     int compute_net_slots;        /* class net: default 32 */

@@ -51,7 +51,7 @@ static int auto_queue_length(int cores)
 
 static int auto_api_workers(int cores)
 {
-    return cores > 2 ? 2 * cores : 4;
+    return cores > 4 ? 2 * cores : 8;
 }
 
 #define OPTION(s, n) .section = #s, .name = #n, .offset = offsetof(struct config, s##_##n)
@@ -93,7 +93,7 @@ const struct option options[] = {
      .help = "How long a peer may be silent in the middle of a request or an answer."},
 
     {OPTION(api, workers), KIND_INT, .fallback = "auto", .min = 1, .max = 1024,
-     .help = "Worker processes; auto is two a core, at least 4.", .auto_value = auto_api_workers},
+     .help = "Worker processes; auto is two a core, at least 8.", .auto_value = auto_api_workers},
 
     {OPTION(compute, slots), KIND_INT, .fallback = "auto", .min = 1, .max = 1024,
      .help = "Runs of class cpu at a time; auto is one a core.", .auto_value = auto_slots},

@@ -84,8 +84,8 @@ struct job_stored {
  * ret_stored has `count` entries in the same order. With an Idempotency-Key that was used before
  * with the same request, its jobs are given and *ret_replayed is true.
  * Errors: ERR_INVALID_PARAMS the key was used with another request (the detail says so);
- * ERR_CONFLICT a request with this key, or with the same unique key, is under way; ERR_NOT_FOUND a
- * blob has just expired; ERR_UNAVAILABLE.
+ * ERR_CONFLICT a request with this key is under way; ERR_NOT_FOUND a blob has just expired;
+ * ERR_UNAVAILABLE, also where somebody else's transaction holds a unique key for long.
  */
 int job_store(struct db *db, struct arena *a, const struct job_new *jobs, int count,
               const struct job_idempotency *idempotency, struct job_stored *ret_stored,

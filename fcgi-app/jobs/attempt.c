@@ -443,12 +443,6 @@ static void on_saved(void *context, const struct blob_info *info, const struct e
         finish_outputs(t);
 }
 
-static bool may_save(const struct attempt *t)
-{
-    (void)t;
-    return true;
-}
-
 static void save(struct attempt *t)
 {
     const struct compute_output *o = &t->run.outputs[t->output];
@@ -457,6 +451,7 @@ static void save(struct attempt *t)
         blob_save_send(t->runner->blobs, o->bytes, o->size, o->media_type, "", on_saved, t);
 }
 
+/* may_start NULL: each may. */
 static void start_transfers(struct runner *r, enum attempt_place queue, enum attempt_place active,
                             bool (*may_start)(const struct attempt *t),
                             void (*start)(struct attempt *t))
@@ -466,7 +461,7 @@ static void start_transfers(struct runner *r, enum attempt_place queue, enum att
     for (struct attempt *t = r->places[queue].first; t && r->places[active].count < TRANSFERS_MAX;
          t = next) {
         next = t->next;
-        if (t->not_before_us <= now_us && may_start(t))
+        if (t->not_before_us <= now_us && (!may_start || may_start(t)))
             start(t);
     }
 }
@@ -475,7 +470,7 @@ void attempts_transfer(struct runner *r)
 {
     if (!db_is_connected(r->blobs))
         return;
-    start_transfers(r, AT_SAVE_QUEUE, AT_SAVING, may_save, save);
+    start_transfers(r, AT_SAVE_QUEUE, AT_SAVING, NULL, save);
     start_transfers(r, AT_LOAD_QUEUE, AT_LOADING, may_load, load);
 }
 

@@ -128,7 +128,7 @@ static bool take_until(struct scoreboard *b, enum api_use use, int64_t end_us)
 bool scoreboard_enter(struct scoreboard *b, enum api_use use, bool may_wait)
 {
     int64_t end_us = clock_us() + PLACE_WAIT_US;
-    for (int each = use; each >= API_USE_SHORT; each--) {
+    for (int each = (int)use; each >= API_USE_SHORT; each--) {
         enum api_use wanted = (enum api_use)each;
         if (!(may_wait ? take_until(b, wanted, end_us) : take(b, wanted)))
             return false; /* what it has goes with the request */

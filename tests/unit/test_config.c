@@ -121,7 +121,7 @@ static void test_auto_is_computed_from_the_cores(void **state)
     assert_int_equal(cfg->cores, cores);
     assert_int_equal(cfg->compute_slots, cores);
     assert_int_equal(cfg->compute_queue_length, 8 * cores);
-    assert_int_equal(cfg->api_workers, cores > 2 ? 2 * cores : 4);
+    assert_int_equal(cfg->api_workers, cores > 4 ? 2 * cores : 8);
 }
 
 static void test_file_wins_over_the_default(void **state)

@@ -143,7 +143,7 @@ static void test_a_unique_key_gives_the_live_job(void **state)
     jobs_end(j);
 }
 
-static void test_a_unique_key_under_way_is_a_conflict(void **state)
+static void test_a_unique_key_under_way_is_not_waited_for_long(void **state)
 {
     struct jobs *j = jobs_begin(state);
     struct job_new job = new_job("{}");
@@ -152,7 +152,7 @@ static void test_a_unique_key_under_way_is_a_conflict(void **state)
     change(
         j,
         "INSERT INTO gangsaw.job (lane, task, unique_key) VALUES ('cpu/demo', 'demo.echo', 'k')");
-    assert_int_equal(fail_to_store(j, &job, 1, NULL).code, ERR_CONFLICT);
+    assert_int_equal(fail_to_store(j, &job, 1, NULL).code, ERR_UNAVAILABLE);
     change(j, "ROLLBACK");
     (void)store(j, job);
     jobs_end(j);
@@ -453,7 +453,7 @@ static void test_a_retry_that_has_to_wait_does_not_speak_of_unique_keys(void **s
     change(j, "BEGIN");
     change(j, "SELECT FROM gangsaw.job_done FOR UPDATE");
     assert_int_equal(job_retry(j->api, j->arena, id, &error), -1);
-    assert_int_equal(error.code, ERR_CONFLICT);
+    assert_int_equal(error.code, ERR_UNAVAILABLE);
     assert_null(strstr(error.detail, "unique key"));
     change(j, "COMMIT");
     assert_int_equal(job_retry(j->api, j->arena, id, &error), 0);
@@ -520,7 +520,7 @@ int main(void)
         TEST(test_a_batch_keeps_its_order),
         TEST(test_a_bad_row_stores_nothing),
         TEST(test_a_unique_key_gives_the_live_job),
-        TEST(test_a_unique_key_under_way_is_a_conflict),
+        TEST(test_a_unique_key_under_way_is_not_waited_for_long),
         TEST(test_an_idempotency_key_stores_once),
         TEST(test_an_idempotency_key_under_way_is_a_conflict),
         TEST(test_blobs_of_a_job_are_checked_and_held),

@@ -27,8 +27,9 @@ static int make_address(const struct config *cfg, const char *name, struct socka
     return 0;
 }
 
-/* Only a socket that nobody answers on is removed. */
-static int remove_stale(const struct sockaddr_un *address, int type, struct error *reterr)
+/* Only a socket is removed, and without `replaces` only one that nobody answers on. */
+static int remove_stale(const struct sockaddr_un *address, int type, bool replaces,
+                        struct error *reterr)
 {
     struct stat st;
     if (lstat(address->sun_path, &st) != 0)
@@ -39,8 +40,9 @@ static int remove_stale(const struct sockaddr_un *address, int type, struct erro
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_errno(reterr, "run_socket: socket");
-    bool is_stale = connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 &&
-                    errno == ECONNREFUSED;
+    bool is_stale =
+        replaces || (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 &&
+                     errno == ECONNREFUSED);
     (void)close(fd);
     if (!is_stale)
         return error_set(reterr, ERR_INTERNAL, "Somebody listens on %s already.",
@@ -63,11 +65,11 @@ static int bind_socket(int fd, const struct sockaddr_un *address, int type, int 
 }
 
 int run_socket_open(const struct config *cfg, const char *name, int type, int backlog,
-                    struct run_socket *ret_socket, struct error *reterr)
+                    bool replaces, struct run_socket *ret_socket, struct error *reterr)
 {
     struct run_socket s = RUN_SOCKET_NONE;
     if (make_address(cfg, name, &s.address, reterr) != 0 ||
-        remove_stale(&s.address, type, reterr) != 0)
+        remove_stale(&s.address, type, replaces, reterr) != 0)
         return -1;
     s.fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s.fd < 0)
@@ -76,6 +78,8 @@ int run_socket_open(const struct config *cfg, const char *name, int type, int ba
         (void)close(s.fd);
         return -1;
     }
+    struct stat st;
+    s.inode = lstat(s.address.sun_path, &st) == 0 ? st.st_ino : 0;
     if (user_give_file(cfg->server_user, s.address.sun_path, reterr) != 0) {
         run_socket_close(&s);
         return -1;
@@ -88,7 +92,9 @@ void run_socket_close(struct run_socket *s)
 {
     if (s->fd < 0)
         return;
-    (void)unlink(s->address.sun_path); /* before it is closed: behind us another may come */
+    struct stat st;
+    if (lstat(s->address.sun_path, &st) == 0 && st.st_ino == s->inode)
+        (void)unlink(s->address.sun_path); /* before it is closed: behind us another may come */
     (void)close(s->fd);
     s->fd = -1;
 }

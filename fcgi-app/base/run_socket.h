@@ -3,11 +3,13 @@
  * run_socket.h - Unix sockets in server.run_dir: made, asked, removed
  *
  * Owner and group may connect; made by root they belong to server.user. What a killed process left
- * behind is replaced, a socket that somebody answers on is not.
+ * behind is replaced. Whoever goes removes a socket only if it is still its own.
  */
 #ifndef BASE_RUN_SOCKET_H
 #define BASE_RUN_SOCKET_H
 
+#include <stdbool.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 #include "base/config.h"
@@ -17,6 +19,7 @@
 struct run_socket {
     int fd; /* non-blocking; -1: none */
     struct sockaddr_un address;
+    ino_t inode; /* of its name */
 };
 
 #define RUN_SOCKET_NONE \
@@ -25,11 +28,12 @@ struct run_socket {
     }
 
 /*
- * Make socket `name` ("hub.status") of `type`: SOCK_STREAM, listening, or SOCK_DGRAM. Errors:
- * ERR_INTERNAL; the detail names the path and what is wrong.
+ * Make socket `name` ("hub.status") of `type`: SOCK_STREAM, listening, or SOCK_DGRAM. With
+ * `replaces` the name is taken over even from a process that answers on it: one that drains while
+ * its successor starts. Errors: ERR_INTERNAL; the detail names the path and what is wrong.
  */
 int run_socket_open(const struct config *cfg, const char *name, int type, int backlog,
-                    struct run_socket *ret_socket, struct error *reterr);
+                    bool replaces, struct run_socket *ret_socket, struct error *reterr);
 
 /* Remove and close it. Nothing to do for RUN_SOCKET_NONE. */
 void run_socket_close(struct run_socket *s);

@@ -152,9 +152,9 @@ static int open_signals(struct hub *h, struct error *reterr)
 static int open_sockets(struct hub *h, const struct config *cfg, struct error *reterr)
 {
     /* hub.status first: who finds it taken has not touched the other. */
-    if (run_socket_open(cfg, HUB_STATUS_SOCKET, SOCK_STREAM, 16, &h->status, reterr) != 0)
+    if (run_socket_open(cfg, HUB_STATUS_SOCKET, SOCK_STREAM, 16, false, &h->status, reterr) != 0)
         return -1;
-    return run_socket_open(cfg, "hub.sock", SOCK_STREAM, BACKLOG, &h->listening, reterr);
+    return run_socket_open(cfg, "hub.sock", SOCK_STREAM, BACKLOG, false, &h->listening, reterr);
 }
 
 static int open_hub(struct hub *h, const struct config *cfg, struct error *reterr)

@@ -170,7 +170,7 @@ static int open_runner(struct runner *r, struct error *reterr)
         r->random = (uint64_t)r->started_us | 1;
     raise_limits();
     if (catalog_open(r->config, &r->catalog, reterr) != 0 || status_open(r, reterr) != 0 ||
-        run_socket_open(r->config, "runner.wake", SOCK_DGRAM, 0, &r->wake, reterr) != 0 ||
+        run_socket_open(r->config, "runner.wake", SOCK_DGRAM, 0, true, &r->wake, reterr) != 0 ||
         user_drop_root(r->config->server_user, reterr) != 0 || open_signals(r, reterr) != 0)
         return -1;
     find_tasks(r);

@@ -18,7 +18,7 @@
 
 int status_open(struct runner *r, struct error *reterr)
 {
-    return run_socket_open(r->config, STATUS_SOCKET, SOCK_STREAM, 16, &r->status, reterr);
+    return run_socket_open(r->config, STATUS_SOCKET, SOCK_STREAM, 16, true, &r->status, reterr);
 }
 
 /* ---- what it says */

@@ -68,7 +68,7 @@ static int open_status_socket(struct master *m, const struct config *cfg, struct
 {
     char name[STATUS_NAME_SIZE];
     status_socket_name(m->kind, name);
-    return run_socket_open(cfg, name, SOCK_STREAM, 16, &m->status, reterr);
+    return run_socket_open(cfg, name, SOCK_STREAM, 16, true, &m->status, reterr);
 }
 
 static int open_signals(struct master *m, struct error *reterr)

@@ -16,13 +16,14 @@ def faults():
         compute_net_slots=1,
         compute_queue_length=8,
         compute_queue_seconds=60,
+        database_url="",
     ) as running:
         yield running
 
 
 @pytest.fixture
-def start_faults(start_stack):
-    """A function that starts a server of this test's own: start_faults(compute_slots=1)."""
+def start_jobs(start_stack):
+    """A function that starts a server of this test's own, with database, runner and hub."""
 
     def start(config="", **options):
         options.setdefault("compute_queue_seconds", 60)
@@ -30,3 +31,9 @@ def start_faults(start_stack):
         return start_stack(faults=True, config=LONG_LIMITS + config, **options)
 
     return start
+
+
+@pytest.fixture
+def start_faults(start_jobs):
+    """The same with the pools alone, which start sooner: start_faults(compute_slots=1)."""
+    return lambda config="", **options: start_jobs(config, database_url="", **options)

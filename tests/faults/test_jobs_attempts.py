@@ -150,8 +150,8 @@ def test_jobs_of_a_module_that_no_runner_has_delay_nobody(server):
         server.sql("DELETE FROM gangsaw.job WHERE lane = 'cpu/absent'")
 
 
-def test_a_draining_runner_gives_back_what_it_has_not_begun(start_faults):
-    stack = start_faults(jobs_slots=1, jobs_drain_seconds=1, compute_slots=1)
+def test_a_draining_runner_gives_back_what_it_has_not_begun(start_jobs):
+    stack = start_jobs(jobs_slots=1, jobs_drain_seconds=1, compute_slots=1)
     ids = enqueue(stack, "faults.cooperative", {"busy": False}, 3)
     wait_until(lambda: any(job(stack, id)["state"] == "running" for id in ids), 20)
     crew = executors(stack)
@@ -163,8 +163,8 @@ def test_a_draining_runner_gives_back_what_it_has_not_begun(start_faults):
     assert stack.sql("SELECT count(*) FROM gangsaw.runner") == [["0"]]
 
 
-def test_a_draining_runner_finishes_what_runs(start_faults):
-    stack = start_faults(jobs_slots=1, jobs_drain_seconds=20, compute_slots=1)
+def test_a_draining_runner_finishes_what_runs(start_jobs):
+    stack = start_jobs(jobs_slots=1, jobs_drain_seconds=20, compute_slots=1)
     id = enqueue(stack, "faults.cooperative", {"seconds": 1, "busy": False})[0]
     wait_for(stack, id, "running")
     stack.signal("runner")

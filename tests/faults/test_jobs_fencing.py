@@ -13,10 +13,10 @@ LEASE = 2
 
 
 @pytest.fixture
-def two(start_faults):
+def two(start_jobs):
     """Two stacks, so two runners, on one database."""
-    first = start_faults(jobs_lease_seconds=LEASE, jobs_slots=1)
-    second = start_faults(jobs_lease_seconds=LEASE, jobs_slots=1, database_url=first.database_url)
+    first = start_jobs(jobs_lease_seconds=LEASE, jobs_slots=1)
+    second = start_jobs(jobs_lease_seconds=LEASE, jobs_slots=1, database_url=first.database_url)
     return first, second
 
 
@@ -110,8 +110,8 @@ def lose_claim(stack):
     return id, rows == [["queued", "0", None]]
 
 
-def test_a_claim_lost_in_a_server_crash_cannot_be_finished_twice(start_faults):
-    stack = start_faults(jobs_lease_seconds=20, jobs_slots=1)  # it must not run out before the server is back
+def test_a_claim_lost_in_a_server_crash_cannot_be_finished_twice(start_jobs):
+    stack = start_jobs(jobs_lease_seconds=20, jobs_slots=1)  # it must not run out before the server is back
     stack.sql("ALTER SYSTEM SET wal_writer_delay = '10s'")
     stack.sql("SELECT pg_reload_conf()")
     runner = stack.pid("runner")

@@ -23,8 +23,8 @@ def logged(stack, message):
     return any(message in line for line in stack.log("runner"))
 
 
-def test_long_jobs_after_short_ones_do_not_delay_what_is_urgent(start_faults):
-    stack = start_faults(jobs_slots=2, compute_slots=1)
+def test_long_jobs_after_short_ones_do_not_delay_what_is_urgent(start_jobs):
+    stack = start_jobs(jobs_slots=2, compute_slots=1)
     burst(stack)
     params = '{"seconds": 0.4, "busy": false}'  # longer than what is claimed ahead, and ends come all the time
     stack.sql(f"SELECT count(gangsaw.enqueue('faults.cooperative', params => '{params}')) FROM generate_series(1, 600)")
@@ -41,8 +41,8 @@ def test_long_jobs_after_short_ones_do_not_delay_what_is_urgent(start_faults):
     assert rows[1:] == ["0", "0"], "given back untried"
 
 
-def test_a_recovery_that_fails_costs_no_cpu_time(start_faults):
-    stack = start_faults(jobs_slots=1, compute_slots=1)
+def test_a_recovery_that_fails_costs_no_cpu_time(start_jobs):
+    stack = start_jobs(jobs_slots=1, compute_slots=1)
     runner = stack.pid("runner")
     wait_until(lambda: stack.status()["runner"]["state"] == "idle", 20)
     stack.sql("ALTER TABLE gangsaw.job RENAME TO job_away")
@@ -57,8 +57,8 @@ def test_a_recovery_that_fails_costs_no_cpu_time(start_faults):
     assert wait_for(stack, id)["state"] == "succeeded"
 
 
-def test_a_result_that_always_takes_too_long_to_store_fails_alone(start_faults):
-    stack = start_faults(jobs_slots=1, compute_slots=1, jobs_lease_seconds=2)
+def test_a_result_that_always_takes_too_long_to_store_fails_alone(start_jobs):
+    stack = start_jobs(jobs_slots=1, compute_slots=1, jobs_lease_seconds=2)
     stack.sql(
         "CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS "
         "'BEGIN PERFORM pg_sleep(30); RETURN NEW; END'"

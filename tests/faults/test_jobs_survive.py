@@ -16,9 +16,9 @@ LEASE = {"jobs_lease_seconds": 3, "jobs_slots": 2}
 
 
 @pytest.fixture
-def busy(start_faults):
+def busy(start_jobs):
     """A server in the middle of its jobs, and their ids."""
-    stack = start_faults(**LEASE)
+    stack = start_jobs(**LEASE)
     ids = enqueue(stack, SUM, {"n": TERMS}, JOBS)
     wait_until(lambda: finished(stack) > 20, 30, "jobs under way")
     return stack, ids
@@ -69,9 +69,9 @@ def test_everything_killed_at_once_loses_no_job(busy):
     assert_each_ended_once(stack, ids)
 
 
-def test_what_was_acknowledged_before_the_database_was_killed_is_there(start_faults):
+def test_what_was_acknowledged_before_the_database_was_killed_is_there(start_jobs):
     """Clients enqueue while the server under them dies: every 202 they got is kept."""
-    stack = start_faults(**LEASE)
+    stack = start_jobs(**LEASE)
     acknowledged, stop = [], threading.Event()
 
     def client():
@@ -106,9 +106,9 @@ def test_what_was_acknowledged_before_the_database_was_killed_is_there(start_fau
     assert stack.sql(twice)[0][0] == "0"
 
 
-def test_a_restarted_database_is_found_again(start_faults):
+def test_a_restarted_database_is_found_again(start_jobs):
     """Every process heals by itself: none of them is restarted."""
-    stack = start_faults(**LEASE)
+    stack = start_jobs(**LEASE)
     before = {name: stack.pid(name) for name in ("api", "compute", "runner", "hub")}
     kill(whole(stack, "postgres"))
     wait_until(lambda: stack.get("/readyz").status_code == 503, 20, "not ready without a database")
@@ -122,9 +122,9 @@ def test_a_restarted_database_is_found_again(start_faults):
     assert_each_ended_once(stack, ids)
 
 
-def test_requests_are_answered_while_the_database_hangs(start_faults):
+def test_requests_are_answered_while_the_database_hangs(start_jobs):
     """Stopped, not dead: statements have a budget, and the breaker spares the workers the wait."""
-    stack = start_faults(database_budget_seconds=1, **LEASE)
+    stack = start_jobs(database_budget_seconds=1, **LEASE)
     enqueue(stack, SUM, {"n": 1})
     wait_for_all(stack)
     victims = whole(stack, "postgres")

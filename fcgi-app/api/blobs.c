@@ -11,8 +11,8 @@
 #include "api/arguments.h"
 #include "api/download.h"
 #include "api/handlers.h"
-#include "api/timestamp.h"
 #include "base/clock.h"
+#include "base/timestamp.h"
 #include "db/blob.h"
 #include "http/disposition.h"
 

@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-#include "api/timestamp.h"
 #include "base/clock.h"
+#include "base/timestamp.h"
 #include "http/dictionary.h"
 
 #define DAY_SECONDS 86400

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/timestamp.h"
+#include "base/timestamp.h"
 #include "http/problem.h"
 
 #define JOBS_PATH "/v1/jobs/"

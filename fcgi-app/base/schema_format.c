@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/schema_internal.h"
+#include "base/timestamp.h"
 
 static bool is_digit(char c)
 {
@@ -42,18 +43,6 @@ static bool is_uuid(const char *text)
     return text[36] == '\0';
 }
 
-/* `count` digits at *p, which moves behind them; -1 when they are not there. */
-static int take_number(const char **p, int count)
-{
-    int number = 0;
-    for (; count > 0; count--) {
-        if (!is_digit(**p))
-            return -1;
-        number = number * 10 + (*(*p)++ - '0');
-    }
-    return number;
-}
-
 static bool take_char(const char **p, const char *set)
 {
     if (!is_in(**p, set))
@@ -62,63 +51,15 @@ static bool take_char(const char **p, const char *set)
     return true;
 }
 
-static bool take_date(const char **p)
-{
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year = take_number(p, 4);
-    if (year < 0 || !take_char(p, "-"))
-        return false;
-    int month = take_number(p, 2);
-    if (month < 1 || month > 12 || !take_char(p, "-"))
-        return false;
-    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    int day = take_number(p, 2);
-    return day >= 1 && day <= days[month - 1] + (month == 2 && is_leap ? 1 : 0);
-}
-
-/* "Z" or "+02:00", as minutes ahead of UTC. */
-static bool take_offset(const char **p, int *ret_minutes)
-{
-    *ret_minutes = 0;
-    if (take_char(p, "Zz"))
-        return true;
-    int sign = **p == '-' ? -1 : 1;
-    if (!take_char(p, "+-"))
-        return false;
-    int hours = take_number(p, 2);
-    if (hours < 0 || hours > 23 || !take_char(p, ":"))
-        return false;
-    int minutes = take_number(p, 2);
-    *ret_minutes = sign * (hours * 60 + minutes);
-    return minutes >= 0 && minutes <= 59;
-}
-
+/* RFC 3339 as JSON Schema takes it: with a T, and a leap second only as the last of a day in UTC,
+ * which is where it is read as the next one's first moment. */
 static bool is_date_time(const char *text)
 {
-    const char *p = text;
-    if (!take_date(&p) || !take_char(&p, "Tt"))
+    int64_t us;
+    if (strlen(text) < 20 || !is_in(text[10], "Tt") || !timestamp_parse(text, &us))
         return false;
-    int hour = take_number(&p, 2);
-    if (hour < 0 || hour > 23 || !take_char(&p, ":"))
-        return false;
-    int minute = take_number(&p, 2);
-    if (minute < 0 || minute > 59 || !take_char(&p, ":"))
-        return false;
-    int second = take_number(&p, 2);
-    if (second < 0 || second > 60)
-        return false;
-    if (take_char(&p, ".")) {
-        if (!is_digit(*p))
-            return false;
-        while (is_digit(*p))
-            p++;
-    }
-    int offset;
-    if (!take_offset(&p, &offset) || *p != '\0')
-        return false;
-    /* A leap second is the last of a day in UTC. */
-    int utc = (hour * 60 + minute - offset + 2 * 1440) % 1440;
-    return second < 60 || utc == 1439;
+    bool is_leap_second = text[17] == '6';
+    return !is_leap_second || us / 1000000 % 86400 == 0;
 }
 
 /* Past unreserved characters, sub-delimiters, %XX and `extra`. */

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/run_socket.h"
+#include "base/signals.h"
 #include "base/user.h"
 #include "hub/client.h"
 #include "hub/status.h"
@@ -137,16 +138,9 @@ static int raise_files(int wanted)
 
 static int open_signals(struct hub *h, struct error *reterr)
 {
-    sigset_t set;
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)signal(SIGPIPE, SIG_IGN);
+    static const int handled[] = {SIGTERM, SIGINT, 0};
     (void)signal(SIGHUP, SIG_IGN); /* there is nothing to read anew; clients are to stay */
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-        return error_errno(reterr, "hub: sigprocmask");
-    h->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return h->signal_fd < 0 ? error_errno(reterr, "hub: signalfd") : 0;
+    return signals_open(handled, &h->signal_fd, reterr);
 }
 
 static int open_sockets(struct hub *h, const struct config *cfg, struct error *reterr)

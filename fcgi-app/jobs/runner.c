@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "base/user.h"
 
 #define EXIT_CONFIG 78
@@ -98,16 +99,8 @@ static void find_tasks(struct runner *r)
 /* Where api tells of a job that it has just stored. */
 static int open_signals(struct runner *r, struct error *reterr)
 {
-    static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
-    sigset_t set;
-    (void)sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
-        (void)sigaddset(&set, handled[i]);
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-        return error_errno(reterr, "runner: sigprocmask");
-    r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return r->signal_fd < 0 ? error_errno(reterr, "runner: signalfd") : 0;
+    static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, 0};
+    return signals_open(handled, &r->signal_fd, reterr);
 }
 
 static void raise_limits(void)

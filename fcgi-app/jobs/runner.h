@@ -223,11 +223,13 @@ struct attempt *attempt_begin(struct runner *r, enum task_class class,
                               const struct job_claimed *job);
 void attempt_free(struct attempt *t);
 void attempt_move(struct attempt *t, enum attempt_place place);
+/* The buffer of its class. */
+enum attempt_place attempt_buffer(const struct attempt *t);
+/* How many attempts of the class the executors may be given, ahead included. */
+int attempts_room(const struct runner *r, enum task_class class, int64_t now_us);
 
 /* Prepare and submit what executors have room for, for at most 2 ms; true when there is more. */
 bool attempts_feed(struct runner *r);
-/* Begin blob transfers, as many as may be at a time. */
-void attempts_transfer(struct runner *r);
 
 /* Not this runner's any more: stop it, report nothing. */
 void attempt_drop(struct attempt *t);
@@ -249,8 +251,6 @@ int64_t attempts_return_surplus(struct runner *r, int64_t now_us);
 /* Running time of the class's jobs: the mean, or longer when nothing has ended for longer. */
 double attempts_mean_us(const struct claim_class *c, int64_t now_us);
 
-/* Its outputs become blobs, then its end is reported. */
-void attempt_save_outputs(struct attempt *t);
 /* So many bytes of its results are kept until they are recorded. */
 void attempt_keep(struct attempt *t, size_t bytes);
 size_t attempt_output_bytes(const struct attempt *t);
@@ -258,6 +258,13 @@ size_t attempt_output_bytes(const struct attempt *t);
 bool attempts_are_kept_back(const struct runner *r);
 
 struct crew_events attempt_crew_events(struct runner *r);
+
+/* ---- transfer.c: bytes of inputs and outputs */
+
+/* Begin blob transfers, as many as may be at a time. */
+void attempts_transfer(struct runner *r);
+/* Its outputs become blobs, then its end is reported. */
+void attempt_save_outputs(struct attempt *t);
 
 /* ---- claim.c */
 

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/run_socket.h"
+#include "base/signals.h"
 #include "base/user.h"
 #include "pool/generation.h"
 #include "pool/pool.h"
@@ -73,16 +74,8 @@ static int open_status_socket(struct master *m, const struct config *cfg, struct
 
 static int open_signals(struct master *m, struct error *reterr)
 {
-    static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
-    sigset_t set;
-    (void)sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
-        (void)sigaddset(&set, handled[i]);
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-        return error_errno(reterr, "master: sigprocmask");
-    m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return m->signal_fd < 0 ? error_errno(reterr, "master: signalfd") : 0;
+    static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, 0};
+    return signals_open(handled, &m->signal_fd, reterr);
 }
 
 static int check_listening(struct error *reterr)

@@ -13,7 +13,7 @@ from database import ROOT, Database
 @pytest.fixture(scope="module")
 def schema():
     if "GANGSAW_TEST_DATABASE" not in os.environ:
-        pytest.skip("GANGSAW_TEST_DATABASE is not set")
+        pytest.skip("GANGSAW_TEST_DATABASE names no server (./dev check starts one)")
     server = Database("postgres")
     name = f"gangsaw_pytest_{os.getpid()}"
     server.sql(f"DROP DATABASE IF EXISTS {name}; ")

@@ -131,8 +131,10 @@ static inline int fixture_teardown(void **state)
 
 static inline struct context *begin_test(void **state)
 {
-    if (!fixture_url[0])
+    if (!fixture_url[0]) {
+        print_message("skipped: GANGSAW_TEST_DATABASE names no server (./dev check starts one)\n");
         skip();
+    }
     return *state;
 }
 

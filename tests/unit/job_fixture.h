@@ -108,8 +108,6 @@ static inline const char *jobs_heard(struct jobs *j)
 
 static inline struct jobs *jobs_begin(void **state)
 {
-    if (!fixture_url[0])
-        print_message("GANGSAW_TEST_DATABASE is not set\n");
     struct context *c = begin_test(state);
     struct jobs *j = arena_alloc(c->arena, sizeof(*j));
     *j = (struct jobs){.context = c, .arena = c->arena};

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "api/timestamp.h"
 #include "base/clock.h"
+#include "base/timestamp.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

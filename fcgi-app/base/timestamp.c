@@ -5,7 +5,7 @@
  * Days are counted in the proleptic Gregorian calendar, as PostgreSQL does; neither the C library's
  * locale nor its time zone has a part in it.
  */
-#include "api/timestamp.h"
+#include "base/timestamp.h"
 
 #include <stdio.h>
 #include <string.h>

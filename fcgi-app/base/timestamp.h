@@ -2,8 +2,8 @@
 /*
  * timestamp.h - moments as RFC 3339 text, in UTC with microseconds
  */
-#ifndef API_TIMESTAMP_H
-#define API_TIMESTAMP_H
+#ifndef BASE_TIMESTAMP_H
+#define BASE_TIMESTAMP_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Includes point down only: main -> pool, jobs, hub -> api -> http, exec, db -> base; modules see
+"""Includes point down only: main -> pool, jobs, hub -> api -> http, exec, db, auth -> base; modules see
 task.h alone."""
 
 import pathlib
@@ -14,13 +14,14 @@ APP = ROOT / "fcgi-app"
 BELOW = {
     "base": set(),
     "http": {"base"},
+    "auth": {"base"},
     "exec": {"base", "tasks/task.h"},
     "db": {"base"},
-    "api": {"http", "exec", "db", "base"},
-    "pool": {"api", "http", "exec", "db", "base"},
-    "jobs": {"api", "http", "exec", "db", "base"},
-    "hub": {"api", "http", "exec", "db", "base"},
-    "main.c": {"pool", "jobs", "hub", "api", "http", "exec", "db", "base"},
+    "api": {"http", "exec", "db", "auth", "base"},
+    "pool": {"api", "http", "exec", "db", "auth", "base"},
+    "jobs": {"api", "http", "exec", "db", "auth", "base"},
+    "hub": {"api", "http", "exec", "db", "auth", "base"},
+    "main.c": {"pool", "jobs", "hub", "api", "http", "exec", "db", "auth", "base"},
 }
 # The ends of libraries: who else may include them.
 ONLY = {"fcgiapp.h": "http", "fcgios.h": "http", "libpq-fe.h": "db", "ini.h": "base"}

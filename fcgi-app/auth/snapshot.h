@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * snapshot.h - all valid keys, in a file that the hub writes and every worker maps
+ *
+ * The hub replaces the file `keys` in server.run_dir by rename(2) when the keys change, marks the
+ * one it replaces as superseded, and notes in the current one, in shared memory, when it last
+ * compared it with the database. So a worker's look at a key is a binary search in memory, works
+ * while the database is away, and knows how old its answer is. The file outlives the hub.
+ */
+#ifndef AUTH_SNAPSHOT_H
+#define AUTH_SNAPSHOT_H
+
+#include "auth/key.h"
+#include "base/config.h"
+
+enum snapshot_state {
+    SNAPSHOT_FRESH,
+    SNAPSHOT_STALE,   /* not compared with the database for auth.stale_seconds, or never */
+    SNAPSHOT_UNKNOWN, /* no file: no hub has run yet */
+};
+
+/* ---- the reading side: one for each worker */
+
+struct snapshot;
+
+/* Never fails: what cannot be mapped now is tried again at each look. */
+struct snapshot *snapshot_open(const struct config *cfg);
+void snapshot_close(struct snapshot *s); /* NULL is fine */
+
+/* Look whether there is a newer file; costs a read of memory when there is none. Before each
+ * request. */
+enum snapshot_state snapshot_refresh(struct snapshot *s);
+
+/* How many keys are valid; 0 also where nothing is known. */
+int snapshot_count(const struct snapshot *s);
+
+/* Seconds since the hub compared it with the database; infinite when it never did. */
+double snapshot_age(const struct snapshot *s);
+
+/*
+ * The record of a key's text; NULL when it is not valid: malformed, unknown, revoked, expired or
+ * another secret. Valid until the next refresh.
+ */
+const struct key_record *snapshot_find(const struct snapshot *s, const char *text);
+
+/* ---- the writing side: the hub */
+
+struct snapshot_writer;
+
+/* Takes over what file there is. Errors: ERR_INTERNAL. */
+int snapshot_writer_open(const struct config *cfg, struct snapshot_writer **ret_writer,
+                         struct error *reterr);
+void snapshot_writer_close(struct snapshot_writer *w); /* the file stays. NULL is fine */
+
+/* These are the valid keys as of now: a new file when they differ, else the time alone is noted. */
+int snapshot_write(struct snapshot_writer *w, const struct key_record *keys, int count,
+                   struct error *reterr);
+
+#endif

@@ -6,6 +6,10 @@ import pytest
 import stack as stack_module
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: takes long; ./dev check full runs it, ./dev check does not")
+
+
 @pytest.fixture(scope="session")
 def stack():
     """One server for all tests that do not harm it, with its default configuration."""

@@ -25,6 +25,18 @@ def options():
     return "\n" + gangsaw("config-reference").replace("\n## [", "\n### [").replace("## [", "### [", 1) + "\n"
 
 
+def option_names():
+    """The list in docs/operations.md: every option with its default."""
+    lines = []
+    for line in gangsaw("config-reference").splitlines():
+        if match := re.match(r"## \[(\w+)\]", line):
+            lines += ["", f"**{match[1]}**:"]
+        elif match := re.match(r"\| (`\w+`) \| [^|]+ \| (`[^`]*`|[^|]*?) \|", line):
+            default = f" ({match[2]})" if match[2].strip() else ""
+            lines.append(f"{match[1]}{default},")
+    return "\n".join(lines).replace(",\n\n", ".\n\n").rstrip(",") + ".\n\n"
+
+
 def prose(text):
     return re.sub(r"([*_<|])", r"\\\1", text)
 
@@ -119,7 +131,7 @@ def tasks():
     return "\n" + "".join(task(json.loads(path.read_text())) for path in files)
 
 
-PARTS = {"options": options, "tasks": tasks}
+PARTS = {"option-names": option_names, "options": options, "tasks": tasks}
 
 
 def pages():

@@ -156,10 +156,17 @@ static int on_output(struct call *c, struct wire_message *m, struct error *reter
     return 0;
 }
 
+static void note_peak(struct call *c, uint64_t bytes)
+{
+    int64_t peak_bytes = (int64_t)(bytes & INT64_MAX);
+    if (peak_bytes > c->peak_bytes)
+        c->peak_bytes = peak_bytes;
+}
+
 static int on_result(struct call *c, const struct wire_message *m, struct error *reterr)
 {
     struct wire_reader r = wire_record(m);
-    uint64_t cpu_us = wire_get_u64(&r);
+    uint64_t cpu_us = wire_get_u64(&r), peak_bytes = wire_get_u64(&r);
     if (c->state != CALL_STARTED || !wire_is_complete(&r))
         return error_internal(reterr, "call: a malformed RESULT");
     if (m->body_size > 0) {
@@ -170,6 +177,7 @@ static int on_result(struct call *c, const struct wire_message *m, struct error 
                                   c->task->name, why.detail);
     }
     c->cpu_us = (int64_t)(cpu_us & INT64_MAX);
+    note_peak(c, peak_bytes);
     c->state = CALL_ENDED;
     return 0;
 }
@@ -187,7 +195,7 @@ static int on_error(struct call *c, const struct wire_message *m, struct error *
     uint64_t code = wire_get_u64(&r);
     const char *detail = wire_get_text(&r);
     const char *cause = wire_get_text(&r);
-    uint64_t cpu_us = wire_get_u64(&r);
+    uint64_t cpu_us = wire_get_u64(&r), peak_bytes = wire_get_u64(&r);
     if (c->state != CALL_STARTED || !wire_is_complete(&r))
         return error_internal(reterr, "call: a malformed ERROR");
     if (!code_is_for_tasks(code) || !utf8_is_valid(detail, strlen(detail)))
@@ -199,6 +207,7 @@ static int on_error(struct call *c, const struct wire_message *m, struct error *
     }
     c->failed = true;
     c->cpu_us = (int64_t)(cpu_us & INT64_MAX);
+    note_peak(c, peak_bytes);
     c->state = CALL_ENDED;
     return 0;
 }
@@ -278,5 +287,7 @@ void call_kill(const struct call *c)
 
 size_t call_resident_bytes(struct call *c)
 {
-    return verdict_resident_bytes(c->executor, &c->statm_fd);
+    size_t bytes = verdict_resident_bytes(c->executor, &c->statm_fd);
+    note_peak(c, bytes);
+    return bytes;
 }

@@ -37,6 +37,7 @@ struct call {
     int output_count, output_capacity;
     cJSON *result;
     int64_t started_us, ended_us, cpu_us;
+    int64_t peak_bytes; /* the most sampled, or by its own words at the end; 0: unknown */
 };
 
 /* `run` is unique among the executor's: of gang_new_run(), or a runner's own count. */

@@ -264,6 +264,7 @@ static void fill_outcome(const struct wait *w, int64_t ended_us, struct compute_
                                     .queue_us = started_us - w->request->arrived_us,
                                     .run_us = ended_us - started_us,
                                     .cpu_us = c->cpu_us,
+                                    .peak_bytes = c->peak_bytes,
                                     .was_started = c->started_us != 0};
 }
 

@@ -51,6 +51,7 @@ struct compute_outcome {
     struct compute_output *outputs;
     int output_count;
     int64_t queue_us, run_us, cpu_us; /* waiting, computing, CPU time of the executor */
+    int64_t peak_bytes;               /* of the executor's resident memory, meanwhile; 0: unknown */
     bool was_started;
     int retry_after_s; /* with ERR_OVERLOADED and ERR_UNAVAILABLE */
 };

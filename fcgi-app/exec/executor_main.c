@@ -209,7 +209,7 @@ static void look_at_self(struct executor *e)
     atomic_store(&e->control->resident, e->resident);
     if (e->resident > most || has_leaked_files())
         e->runs_left = 0;
-    run_skip_cpu_time();
+    run_skip_usage(e->resident);
     e->looked_us = clock_us();
 }
 
@@ -253,7 +253,7 @@ static int compute(struct executor *e, int fd, const struct wire_message *m)
     if (order_decode(m, e->arena, &order, &error) != 0 ||
         module_find_task(e->modules, order.module, order.task, &task, &error) != 0 ||
         run_new(e->arena, m, &order, e->control, &run, &error) != 0)
-        return run_send_error(fd, m->run, &error, 0);
+        return run_send_error(fd, m->run, &error, &(struct run_usage){0});
     e->runs_left--;
     return run_compute(run, task, fd);
 }
@@ -345,10 +345,11 @@ int main(int argc, char **argv)
         _exit(71);
     e.runs_left = jittered(e.max_runs);
     e.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    run_watch_memory();
     preload_modules(&e);
     e.resident = resident_bytes(&e);
     atomic_store(&e.control->resident, e.resident);
-    run_skip_cpu_time();
+    run_skip_usage(e.resident);
     atomic_store(&e.control->ready, 1);
     if (e.is_listening)
         serve_listening(&e);

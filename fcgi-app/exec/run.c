@@ -4,10 +4,12 @@
  */
 #include "exec/run.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -140,23 +142,53 @@ static int64_t cpu_us(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* Up to here CPU time has been counted: one look at the clock for each run, which is a system call.
- */
-static int64_t counted_us;
+#define TINY_US 500        /* of CPU: such a run is not worth another system call */
+#define PEAK_SLACK 1048576 /* a mark so little above what is held now is as good as a new one */
 
-static int64_t count_cpu_us(void)
+/* Up to here CPU time and memory have been counted: one look at the clock for each run, which is a
+ * system call. */
+static struct {
+    int64_t cpu_us;
+    int64_t peak_bytes; /* the high-water mark when it was last looked at */
+    int clear_fd;       /* resets the mark; -1: this kernel cannot, and peaks are unknown */
+} counted = {.clear_fd = -1};
+
+static struct run_usage count_usage(void)
 {
-    int64_t before_us = counted_us;
-    counted_us = cpu_us();
-    return counted_us - before_us;
+    int64_t before_us = counted.cpu_us;
+    counted.cpu_us = cpu_us();
+    struct run_usage used = {.cpu_us = counted.cpu_us - before_us};
+    struct rusage r;
+    if (used.cpu_us >= TINY_US && counted.clear_fd >= 0 && getrusage(RUSAGE_SELF, &r) == 0)
+        counted.peak_bytes = (int64_t)r.ru_maxrss * 1024;
+    used.peak_bytes = counted.peak_bytes;
+    return used;
 }
 
-void run_skip_cpu_time(void)
+void run_watch_memory(void)
 {
-    counted_us = cpu_us();
+    counted.clear_fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    counted.peak_bytes = INT64_MAX; /* what was before main() counts for nobody */
 }
 
-int run_send_error(int fd, uint64_t run, const struct error *error, int64_t used_us)
+void run_skip_usage(size_t resident_bytes)
+{
+    int64_t resident = (int64_t)resident_bytes;
+    counted.cpu_us = cpu_us();
+    if (counted.peak_bytes <= resident + PEAK_SLACK)
+        return;
+    /* "5" resets the high-water mark: proc_pid_clear_refs(5) */
+    bool is_reset = counted.clear_fd >= 0 && pwrite(counted.clear_fd, "5", 1, 0) == 1;
+    counted.peak_bytes = is_reset ? resident : 0;
+}
+
+static void put_usage(struct wire_writer *w, const struct run_usage *used)
+{
+    wire_put_u64(w, (uint64_t)used->cpu_us);
+    wire_put_u64(w, (uint64_t)used->peak_bytes);
+}
+
+int run_send_error(int fd, uint64_t run, const struct error *error, const struct run_usage *used)
 {
     struct error why;
     struct payload payload = PAYLOAD_INIT;
@@ -164,7 +196,7 @@ int run_send_error(int fd, uint64_t run, const struct error *error, int64_t used
     wire_put_u64(&w, (uint64_t)error->code);
     wire_put_text(&w, error->detail);
     wire_put_text(&w, error->cause);
-    wire_put_u64(&w, (uint64_t)used_us);
+    put_usage(&w, used);
     int result = w.failed ? -1 : wire_send(fd, WIRE_ERROR, run, &payload, 0, &why);
     payload_release(&payload);
     return result;
@@ -183,16 +215,17 @@ static int send_output(const struct run_output *out, int fd, struct error *reter
     return result;
 }
 
-static int send_result(const struct run *run, int fd, int64_t used_us, struct error *reterr)
+static int send_result(const struct run *run, int fd, const struct run_usage *used,
+                       struct error *reterr)
 {
     struct payload payload = PAYLOAD_INIT;
     size_t size = 0;
     const char *text = run->result ? json_print(run->arena, run->result, &size) : "";
-    int result = payload_reserve(&payload, size + sizeof(uint64_t), reterr);
+    int result = payload_reserve(&payload, size + 2 * sizeof(uint64_t), reterr);
     if (result == 0)
         result = payload_append(&payload, text, size, reterr);
     struct wire_writer w = {.payload = &payload, .error = reterr, .failed = result != 0};
-    wire_put_u64(&w, (uint64_t)used_us);
+    put_usage(&w, used);
     result = w.failed ? -1 : wire_send(fd, WIRE_RESULT, run->number, &payload, size, reterr);
     payload_release(&payload);
     return result;
@@ -249,14 +282,14 @@ int run_compute(struct run *run, const struct task *task, int fd)
     }
     for (struct run_output *out = run->first; out && result == 0; out = out->next)
         result = send_output(out, fd, &error);
-    int64_t used_us = count_cpu_us();
+    struct run_usage used = count_usage();
     /* Before the end is announced: a run that nobody has a place for looks like an orphan. */
     atomic_store(&c->run, 0);
     atomic_fetch_add(&c->runs, 1);
     if (result == 0)
-        result = send_result(run, fd, used_us, &error);
+        result = send_result(run, fd, &used, &error);
     if (result != 0)
-        result = run_send_error(fd, run->number, &error, used_us);
+        result = run_send_error(fd, run->number, &error, &used);
 
     cJSON_Delete(run->result);
     run->result = NULL;

@@ -20,11 +20,20 @@ int run_new(struct arena *a, const struct wire_message *m, const struct order *o
 /* Compute it and send its outputs and its end. -1 when the other end is gone. */
 int run_compute(struct run *run, const struct task *task, int fd);
 
-/* CPU time is counted from the end of the run before. What was used up to now is not the next
- * one's. */
-void run_skip_cpu_time(void);
+struct run_usage {
+    int64_t cpu_us;
+    int64_t peak_bytes; /* resident memory at most, the engines' included; 0: unknown */
+};
+
+/*
+ * Usage is counted from the end of the run before. What was used up to now is not the next one's;
+ * `resident_bytes` is what is held now. Watching begins with run_watch_memory(), before the sandbox
+ * closes the way there. Very short runs share the peak of the last one that was not.
+ */
+void run_watch_memory(void);
+void run_skip_usage(size_t resident_bytes);
 
 /* Send ERROR as the end of a run that could not be computed. -1 when the other end is gone. */
-int run_send_error(int fd, uint64_t run, const struct error *error, int64_t cpu_us);
+int run_send_error(int fd, uint64_t run, const struct error *error, const struct run_usage *used);
 
 #endif

@@ -13,8 +13,8 @@
  *   executor → peer
  *     STARTED  record: resident bytes before the run
  *     OUTPUT   body: the bytes, record: name, media type
- *     RESULT   body: JSON text, record: CPU time — an end
- *     ERROR    record: code, detail, cause, CPU time — an end
+ *     RESULT   body: JSON text, record: CPU time, peak memory — an end
+ *     ERROR    record: code, detail, cause, CPU time, peak memory — an end
  *
  * A runner's executor says STARTED once, with run 0, when it is ready. Its orders queue up on the
  * one connection it has; which of them has begun stands on its control page.

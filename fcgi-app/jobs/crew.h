@@ -49,6 +49,7 @@ struct crew_run {
     struct compute_output *outputs;
     int output_count;
     int64_t started_us, ended_us, cpu_us; /* monotonic; started_us 0: never begun */
+    int64_t peak_bytes;                   /* of its executor's memory; 0: unknown */
     /* the crew's own */
     enum { CREW_RUN_QUEUED, CREW_RUN_SENT, CREW_RUN_ENDED } place;
     struct crew_slot *slot;           /* it was sent to */

@@ -282,6 +282,8 @@ static void end_first(struct crew_slot *s)
     run->output_count = call->output_count;
     run->ended_us = call->ended_us;
     run->cpu_us = call->cpu_us;
+    if (call->peak_bytes > run->peak_bytes)
+        run->peak_bytes = call->peak_bytes;
     s->is_full = false;
     remove_run(s, run, call->ended_us);
     crew_finish(s->crew, run, end);
@@ -363,7 +365,7 @@ void slot_receive(struct crew_slot *s)
 
 /* ---- time */
 
-static bool is_over_memory(struct crew_slot *s, const struct crew_run *run)
+static bool is_over_memory(struct crew_slot *s, struct crew_run *run)
 {
     /* What earlier runs left in there is not this one's fault; but it is the executor that says so.
      */
@@ -371,7 +373,10 @@ static bool is_over_memory(struct crew_slot *s, const struct crew_run *run)
     size_t before = (size_t)atomic_load(&s->control->resident);
     if (before > warm)
         before = warm;
-    return verdict_resident_bytes(s->pid, &s->statm_fd) > run->task->memory_bytes + before;
+    size_t now = verdict_resident_bytes(s->pid, &s->statm_fd);
+    if ((int64_t)now > run->peak_bytes)
+        run->peak_bytes = (int64_t)now;
+    return now > run->task->memory_bytes + before;
 }
 
 static int64_t judge(struct crew_slot *s, struct crew_run *run, int64_t now_us)

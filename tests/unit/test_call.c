@@ -122,6 +122,7 @@ static void send_result(const struct context *c, const char *json, size_t size)
     struct error err;
     struct wire_writer w = {.payload = &record, .error = &err};
     wire_put_u64(&w, 1234);
+    wire_put_u64(&w, 5678);
     send_message(c, WIRE_RESULT, RUN, json, size, &record);
     payload_release(&record);
 }
@@ -135,6 +136,7 @@ static void send_error(const struct context *c, uint64_t code, const char *detai
     wire_put_text(&w, detail);
     wire_put_text(&w, "the cause");
     wire_put_u64(&w, 1234);
+    wire_put_u64(&w, 5678);
     send_message(c, WIRE_ERROR, RUN, "", 0, &record);
     payload_release(&record);
 }
@@ -185,6 +187,7 @@ static void test_a_run_as_it_should_be(void **state)
     assert_int_equal(c->call.outputs[2].size, 100000);
     assert_string_equal(cJSON_GetStringValue(json_member(c->call.result, "sum")), "14");
     assert_int_equal(c->call.cpu_us, 1234);
+    assert_int_equal(c->call.peak_bytes, 5678);
     assert_true(c->call.ended_us >= c->call.started_us);
 }
 
@@ -329,7 +332,7 @@ static void test_a_malformed_record_is_refused(void **state)
             struct payload record = PAYLOAD_INIT;
             struct error err;
             unsigned char zeros[30] = {0};
-            if (kinds[i] == WIRE_RESULT && size == sizeof(uint64_t))
+            if (kinds[i] == WIRE_RESULT && size == 2 * sizeof(uint64_t))
                 continue; /* that is one */
             start(c);
             assert_int_equal(payload_append(&record, zeros, size, &err), 0);
@@ -356,6 +359,7 @@ static void test_a_task_may_end_with_errors_that_are_its_own_only(void **state)
         assert_int_equal(c->call.error.code, is_for_tasks ? code : ERR_INTERNAL);
         assert_int_equal(strcmp(c->call.error.detail, "The picture is broken.") == 0, is_for_tasks);
         assert_int_equal(c->call.cpu_us, 1234);
+        assert_int_equal(c->call.peak_bytes, 5678);
         renew(c);
     }
     start(c);

@@ -95,6 +95,8 @@ static bool send_plain(int fd, enum wire_kind kind, uint64_t run)
     struct wire_writer w = {.payload = &p, .error = &err};
     if (kind == WIRE_RESULT || kind == WIRE_STARTED)
         wire_put_u64(&w, 5);
+    if (kind == WIRE_RESULT)
+        wire_put_u64(&w, 4096);
     bool is_sent = wire_send(fd, kind, run, &p, 0, &err) == 0;
     payload_release(&p);
     return is_sent;
@@ -229,6 +231,7 @@ static void test_a_run_is_computed(void **state)
         assert_int_equal(compute(c), 0);
         assert_true(c->outcome.was_started);
         assert_int_equal(c->outcome.cpu_us, 5);
+        assert_int_equal(c->outcome.peak_bytes, 4096);
     }
 }
 

@@ -41,7 +41,7 @@ struct executor_launch {
     int memory_fd;        /* of the gang */
     off_t control_offset; /* of its page in there */
     int stderr_fd;        /* for its stdout and stderr */
-    int nice;             /* behind the others: a runner's yield to a pool's */
+    int nice;             /* behind the others: jobs yield to requests */
 };
 
 int executor_spawn(const struct executor_launch *launch, pid_t *ret_pid, struct error *reterr);

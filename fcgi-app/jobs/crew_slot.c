@@ -20,8 +20,8 @@
 #include "base/log.h"
 #include "exec/spawn.h"
 #include "exec/verdict.h"
+#include "jobs/priority.h"
 
-#define NICE 5                /* behind the executors that serve requests */
 #define SEND_BUFFER (4 << 20) /* the kernel gives what its limit allows */
 #define MESSAGES_AT_ONCE 128
 #define SAMPLE_US 100000  /* how often a run is looked at */
@@ -98,7 +98,7 @@ static int launch(struct crew_slot *s, struct error *reterr)
                                          .memory_fd = s->crew->memory_fd,
                                          .control_offset = s->control_offset,
                                          .stderr_fd = output[1],
-                                         .nice = NICE};
+                                         .nice = PRIORITY_NICE};
         memset(s->control, 0, CONTROL_PAGE_SIZE);
         result = executor_spawn(&launch, &s->pid, reterr);
     }

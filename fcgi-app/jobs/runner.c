@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/signals.h"
 #include "base/user.h"
+#include "jobs/priority.h"
 
 #define EXIT_CONFIG 78
 #define FILES_WANTED 65536
@@ -162,6 +163,7 @@ static int open_runner(struct runner *r, struct error *reterr)
     if (getrandom(&r->random, sizeof(r->random), 0) != (ssize_t)sizeof(r->random) || !r->random)
         r->random = (uint64_t)r->started_us | 1;
     raise_limits();
+    r->autogroup = priority_yield(); /* before root is given up: then nothing refuses it */
     if (catalog_open(r->config, &r->catalog, reterr) != 0 || status_open(r, reterr) != 0 ||
         run_socket_open(r->config, "runner.wake", SOCK_DGRAM, 0, true, &r->wake, reterr) != 0 ||
         user_drop_root(r->config->server_user, reterr) != 0 || open_signals(r, reterr) != 0)

@@ -167,6 +167,7 @@ struct runner {
     int64_t started_us;
     uint64_t random;
     char host[64];
+    const char *autogroup; /* what came of priority_yield() */
 
     int64_t id;                /* 0: not registered */
     struct runner_task *tasks; /* those it can compute */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "jobs/priority.h"
 
 #define STATUS_SOCKET "runner.status"
 #define STATUS_SIZE_MAX (4 * 1024 * 1024)
@@ -130,6 +131,8 @@ static void print(const struct runner *r, struct strbuf *out)
                 seconds_since(r->started_us));
     strbuf_addf(out, ",\"id\":%lld,\"state\":\"%s\",\"idle_marked\":%s", (long long)r->id,
                 state_name(r), r->mark == MARK_IDLE ? "true" : "false");
+    strbuf_addf(out, ",\"priority\":{\"nice\":%d,\"autogroup\":\"%s\"}", PRIORITY_NICE,
+                r->autogroup);
     strbuf_addf(out, ",\"database\":{\"connected\":%s,\"listening\":%s,\"heartbeat_age_s\":",
                 k->is_connected && r->is_queue_connected ? "true" : "false",
                 k->is_listening ? "true" : "false");

@@ -297,16 +297,17 @@ class Stack:
             raise AssertionError(f"not {' or '.join(wanted)} within {seconds} s: {found}") from error
         return found[0]
 
-    def log(self, name):
-        """Lines of one of the daemons."""
-        return (self.var / "log" / f"{name}.log").read_text(errors="replace").splitlines()
+    def log(self, name, message=None):
+        """Lines of one of the daemons; those with this message alone."""
+        lines = (self.var / "log" / f"{name}.log").read_text(errors="replace").splitlines()
+        return [line for line in lines if message is None or f'"message":"{message}"' in line]
 
-    def log_line(self, name, answer):
-        """The line that a pool logs for a request once it was answered."""
+    def log_line(self, name, answer, message="request"):
+        """The line that a pool logs for a request once it was answered; or for its "run"."""
         wanted = answer.headers["X-Request-Id"]
 
         def found():
-            return [line for line in self.log(name) if wanted in line]
+            return [line for line in self.log(name, message) if wanted in line]
 
         lines = wait_until(found, what=f"a line of {wanted} in {name}.log")
         assert len(lines) == 1, lines

@@ -18,10 +18,10 @@
 
 /* What became of a request besides its status; for the log line. */
 struct api_trace {
-    const char *task;                 /* NULL when none was named */
-    const char *job;                  /* public id of the one job it was about; NULL: none */
-    int64_t queue_us, run_us, cpu_us; /* of the run; 0 when none was computed */
-    int64_t parsed_bytes;             /* of a body that was parsed here: what the heap grew by */
+    const char *task;         /* NULL when none was named */
+    const char *job;          /* public id of the one job it was about; NULL: none */
+    int64_t queue_us, run_us; /* of the run; 0 when none was computed */
+    int64_t parsed_bytes;     /* of a body that was parsed here: what the heap grew by */
 };
 
 /*

@@ -188,8 +188,6 @@ static void trace_run(struct api_trace *trace, const struct job_row *row)
 {
     if (row->run_ms > 0) /* not a number when it never ran */
         trace->run_us = (int64_t)(row->run_ms * 1e3);
-    if (row->cpu_ms > 0)
-        trace->cpu_us = (int64_t)(row->cpu_ms * 1e3);
     if (row->started_us > row->ready_us)
         trace->queue_us = row->started_us - row->ready_us;
 }

@@ -99,16 +99,15 @@ static void log_request(const struct api *api, const struct http_request *req,
     const struct api_trace *t = &api->trace;
     int status = error->code == ERR_STOPPED || !is_sent ? STATUS_CLIENT_LEFT : res->status;
     bool has_failed = error->code != ERR_NONE;
-    bool is_ours = error->code == ERR_INTERNAL || error->code == ERR_EXECUTOR_CRASHED ||
-                   (error->code == ERR_UNAVAILABLE && error->cause[0]);
-    log_write(is_ours ? LOG_ERROR : LOG_INFO, "request", LOG_STR("request_id", req->request_id),
+    log_write(error_is_ours(error) ? LOG_ERROR : LOG_INFO, "request",
+              LOG_STR("request_id", req->request_id),
+              LOG_STR("traceparent", req->traceparent[0] ? req->traceparent : NULL),
               LOG_STR("method", req->method_name), LOG_STR("path", req->path),
               LOG_STR("route", match->route ? match->route->pattern : NULL),
               LOG_INT("status", status), LOG_STR("task", t->task), LOG_STR("job", t->job),
               LOG_NUM("ms", (double)(clock_us() - req->arrived_us) / 1e3),
               LOG_NUM("queue_ms", (double)t->queue_us / 1e3),
-              LOG_NUM("run_ms", (double)t->run_us / 1e3),
-              LOG_NUM("cpu_ms", (double)t->cpu_us / 1e3), LOG_INT("bytes_in", req->body_read),
+              LOG_NUM("run_ms", (double)t->run_us / 1e3), LOG_INT("bytes_in", req->body_read),
               LOG_INT("bytes_out", (int64_t)res->body_size),
               LOG_STR("problem", has_failed ? error_name(error->code) : NULL),
               LOG_STR("detail", has_failed ? error->detail : NULL),

@@ -13,6 +13,7 @@
 #include "api/job_options.h"
 #include "api/negotiate.h"
 #include "api/submit.h"
+#include "exec/run_report.h"
 #include "http/prefer.h"
 
 #define TIMEOUT_HEADER "Gangsaw-Timeout"
@@ -107,13 +108,22 @@ static int resolve(struct api *api, const struct http_request *req, struct bindi
     return binding_resolve(api->db, req->arena, &binding, 1, errors, reterr);
 }
 
-static int compute(struct api *api, const struct compute_request *run, struct http_response *res,
+static int compute(struct api *api, const struct http_request *req,
+                   const struct compute_request *run, struct http_response *res,
                    struct compute_outcome *ret_outcome, struct error *reterr)
 {
     int result = compute_run(api->gang, res->arena, run, ret_outcome, reterr);
     api->trace.queue_us = ret_outcome->queue_us;
     api->trace.run_us = ret_outcome->run_us;
-    api->trace.cpu_us = ret_outcome->cpu_us;
+    run_report(api->config,
+               &(struct run_report){.task = run->task->name,
+                                    .request_id = req->request_id,
+                                    .traceparent = req->traceparent[0] ? req->traceparent : NULL,
+                                    .wait_us = ret_outcome->queue_us,
+                                    .run_us = ret_outcome->run_us,
+                                    .cpu_us = ret_outcome->cpu_us,
+                                    .was_started = ret_outcome->was_started,
+                                    .error = result != 0 ? reterr : NULL});
     if (ret_outcome->retry_after_s > 0)
         http_response_header(res, "Retry-After", "%d", ret_outcome->retry_after_s);
     return result;
@@ -150,7 +160,7 @@ static int run_now(struct api *api, struct http_request *req, const struct task_
     run.params = json_print(req->arena, binding.params, &run.params_size);
 
     struct compute_outcome outcome;
-    if (compute(api, &run, res, &outcome, reterr) != 0)
+    if (compute(api, req, &run, res, &outcome, reterr) != 0)
         return -1;
     return answer_build(res, task, &outcome, as_json, (size_t)cfg->http_max_base64_bytes, reterr);
 }

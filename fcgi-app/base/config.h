@@ -47,6 +47,8 @@ struct config {
     int executor_idle_mb;  /* above it between runs: trimmed, then recycled: default 256 */
     double executor_grace_seconds; /* from the stop flag to SIGKILL: default 0.25, 0.01 to 10 */
     double executor_start_seconds; /* a new executor or worker is ready by then: default 30 */
+    double executor_slow_seconds; /* longer runs are logged as warnings: default 5, which is half of
+                                     what most tasks may take: before they time out */
     /* [database] */
     const char *database_url; /* "": no jobs, no blobs */
     double database_budget_seconds;

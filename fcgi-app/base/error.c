@@ -102,6 +102,12 @@ int error_errno(struct error *e, const char *what)
     return error_internal(e, "%s: %s", what, strerror(errno));
 }
 
+bool error_is_ours(const struct error *e)
+{
+    return e->code == ERR_INTERNAL || e->code == ERR_EXECUTOR_CRASHED ||
+           (e->code == ERR_UNAVAILABLE && e->cause[0]);
+}
+
 const char *error_name(enum err_code code)
 {
     if ((int)code < 0 || code >= ERR_CODE_COUNT)

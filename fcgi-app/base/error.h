@@ -10,6 +10,8 @@
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
 
+#include <stdbool.h>
+
 enum err_code {
     ERR_NONE,
     ERR_INVALID_REQUEST,        /* not well-formed: HTTP framing, JSON that does not parse */
@@ -58,6 +60,9 @@ int error_internal(struct error *e, const char *cause_fmt, ...)
 
 /* Add the cause that only the log shows; control characters become '?'. Returns -1. */
 int error_cause(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The server has to answer for it, not who asked: its log line is an error. */
+bool error_is_ours(const struct error *e);
 
 /* The problem type's name, "invalid-params"; a static string. */
 const char *error_name(enum err_code code);

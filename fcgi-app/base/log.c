@@ -107,10 +107,26 @@ static size_t escape(const char *text, char ret[8], size_t *ret_length)
     return length;
 }
 
+/* How many characters from here on need no escape: nearly all, so they are copied at a stretch. */
+static size_t plain_length(const char *text, size_t most)
+{
+    size_t length = 0;
+    while (length < most && text[length] >= 0x20 && text[length] < 0x7f && text[length] != '"' &&
+           text[length] != '\\')
+        length++;
+    return length;
+}
+
 static void put_string(struct line *l, const char *text, size_t size_limit)
 {
     put_text(l, "\"");
     for (size_t used = 0; *text && !l->is_full;) {
+        size_t plain = plain_length(text, size_limit - used);
+        put(l, text, plain);
+        used += plain;
+        text += plain;
+        if (!*text)
+            break;
         char escaped[8];
         size_t length;
         size_t size = escape(text, escaped, &length);
@@ -168,9 +184,16 @@ static void put_time(struct line *l, int64_t now_us)
     put_text(l, text);
 }
 
+static bool is_left_out(const struct log_field *f)
+{
+    if (f->kind == LOG_KIND_STR)
+        return !f->str;
+    return (f->kind == LOG_KIND_COUNT || f->kind == LOG_KIND_FLAG) && f->integer == 0;
+}
+
 static void put_field(struct line *l, const struct log_field *f)
 {
-    if (f->kind == LOG_KIND_STR && !f->str)
+    if (is_left_out(f))
         return;
     size_t before = l->size;
     put_text(l, ",");
@@ -178,8 +201,10 @@ static void put_field(struct line *l, const struct log_field *f)
     put_text(l, ":");
     if (f->kind == LOG_KIND_STR)
         put_string(l, f->str, l->string_limit);
-    else if (f->kind == LOG_KIND_INT)
+    else if (f->kind == LOG_KIND_INT || f->kind == LOG_KIND_COUNT)
         put_integer(l, f->integer);
+    else if (f->kind == LOG_KIND_FLAG)
+        put_text(l, "true");
     else
         put_number(l, f->number);
     if (l->is_full)

@@ -17,7 +17,14 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 
-enum log_kind { LOG_KIND_END, LOG_KIND_STR, LOG_KIND_INT, LOG_KIND_NUM };
+enum log_kind {
+    LOG_KIND_END,
+    LOG_KIND_STR,
+    LOG_KIND_INT,
+    LOG_KIND_COUNT,
+    LOG_KIND_FLAG,
+    LOG_KIND_NUM
+};
 
 struct log_field {
     enum log_kind kind;
@@ -30,6 +37,8 @@ struct log_field {
 /* clang-format off */
 #define LOG_STR(n, v) {.kind = LOG_KIND_STR, .name = (n), .str = (v)}
 #define LOG_INT(n, v) {.kind = LOG_KIND_INT, .name = (n), .integer = (v)}
+#define LOG_COUNT(n, v) {.kind = LOG_KIND_COUNT, .name = (n), .integer = (v)} /* 0 is left out */
+#define LOG_FLAG(n, v) {.kind = LOG_KIND_FLAG, .name = (n), .integer = (v)} /* true, or left out */
 #define LOG_NUM(n, v) {.kind = LOG_KIND_NUM, .name = (n), .number = (v)} /* three decimals */
 /* Both texts of a struct error; an empty cause is left out. */
 #define LOG_ERR(e)                                                                                 \

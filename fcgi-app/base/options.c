@@ -117,6 +117,8 @@ const struct option options[] = {
      .help = "From telling a run to stop until its executor is killed."},
     {OPTION(executor, start_seconds), KIND_SECONDS, .fallback = "30", .min = 1, .max = 600,
      .help = "A new executor or worker is ready by then, or counts as failed."},
+    {OPTION(executor, slow_seconds), KIND_SECONDS, .fallback = "5", .min = 0.001, .max = 86400,
+     .help = "A longer run is logged as a warning, with \"slow\": true."},
 
     {OPTION(database, url), KIND_TEXT, .fallback = "", .min = 0, .max = 180,
      .help = "postgresql://user@host/name, or key=value words of libpq; empty: no jobs, no blobs."},

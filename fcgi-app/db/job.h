@@ -189,6 +189,7 @@ struct job_claimed {
     double timeout_seconds; /* NaN: the task's own */
     const char *task, *params, *tenant, *request_id;
     bool is_watched;
+    int64_t wait_us; /* since it was ready */
 };
 
 /*

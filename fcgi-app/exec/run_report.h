@@ -19,7 +19,8 @@ struct run_report {
     const char *tenant;                   /* NULL or "": none */
     const char *job;                      /* public id; NULL: a request's run */
     int attempt;                          /* of the job; 0: none */
-    int64_t wait_us;                      /* until it was started, or given up */
+    const char *job_state; /* that the job is in after it; NULL: not this process's to say */
+    int64_t wait_us;       /* until it was started, or given up */
     int64_t run_us, cpu_us;
     int64_t peak_bytes; /* resident memory of its executor at most; 0: unknown */
     bool was_started;

@@ -75,6 +75,14 @@ static void read_arrival(struct http_request *req)
         req->arrived_us -= waited_us;
 }
 
+/* Several lines of it are joined, and so are none. */
+static void read_traceparent(struct http_request *req)
+{
+    const char *text = http_header(req, "traceparent");
+    if (text)
+        (void)traceparent_parse(text, req->traceparent);
+}
+
 static void read_method(struct http_request *req)
 {
     static const struct {
@@ -194,6 +202,7 @@ int http_request_read(struct http_stream *stream, const struct http_limits *limi
     read_request_id(req);
     read_arrival(req);
     read_method(req);
+    read_traceparent(req);
     /* The length first: whatever else is wrong, the body has to be discarded. */
     if (read_content_length(req, reterr) != 0 || check_params(req, limits, reterr) != 0 ||
         read_path(req, reterr) != 0 || read_query(req, reterr) != 0 ||

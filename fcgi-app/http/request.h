@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/payload.h"
 #include "http/stream.h"
+#include "http/trace_context.h"
 
 enum http_method {
     HTTP_GET = 1 << 0,
@@ -47,6 +48,7 @@ struct http_request {
     int64_t content_length;   /* 0 when there is no body */
     /* REQUEST_ID (nginx's $request_id) when it is [A-Za-z0-9_-]{1,64}, else 32 fresh hex digits. */
     char request_id[65];
+    char traceparent[TRACEPARENT_SIZE]; /* as the client sent it, if it is valid; else "" */
     int64_t arrived_us; /* monotonic; by REQUEST_STARTED (nginx's $msec) when sane, else now */
     int64_t body_read;  /* bytes of the body read so far */
 };

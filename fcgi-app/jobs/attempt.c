@@ -105,6 +105,7 @@ struct attempt *attempt_begin(struct runner *r, enum task_class class,
     t->id = job->id;
     t->lease = job->lease;
     t->claimed_us = clock_us();
+    t->wait_us = job->wait_us;
     t->class = class;
     t->attempt = job->attempt;
     t->crashes = job->crashes;
@@ -113,6 +114,7 @@ struct attempt *attempt_begin(struct runner *r, enum task_class class,
     t->task_name = arena_strdup(a, job->task);
     t->params = arena_strndup(a, job->params, size);
     t->params_size = size;
+    t->tenant = arena_strdup(a, job->tenant);
     t->request_id = job->request_id ? arena_strdup(a, job->request_id) : NULL;
     policy_observe(&r->classes[class].mean_bytes, (double)size);
     enter_place(t, attempt_buffer(t));
@@ -149,6 +151,7 @@ bool attempts_are_kept_back(const struct runner *r)
 void attempt_free(struct attempt *t)
 {
     struct runner *r = t->runner;
+    report_dropped(t);
     leave_place(t);
     blob_transfer_cancel(t->transfer);
     release_inputs(t);

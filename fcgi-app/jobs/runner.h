@@ -49,11 +49,12 @@ struct attempt {
     struct arena *arena; /* this struct too */
     int64_t id, lease;
     int64_t claimed_us;
+    int64_t wait_us; /* that it had been ready then */
     size_t params_size;
     enum task_class class;
     int attempt, crashes, max_attempts;
     double timeout_seconds; /* NaN: the task's own */
-    const char *task_name, *params, *request_id;
+    const char *task_name, *params, *tenant, *request_id;
     const struct task_desc *task;
     bool is_prepared; /* parameters are read */
     bool is_loading;  /* some of its blobs are there or on their way; buffered: all are there */
@@ -82,7 +83,8 @@ struct attempt {
     const char *error_json, *result_json, *outputs_json;
     double delay_seconds;
     size_t report_bytes;
-    bool was_sent;   /* a first try may have been recorded */
+    bool was_sent; /* a first try may have been recorded */
+    bool is_logged;
     bool is_suspect; /* was in a batch that the database refused */
 };
 
@@ -148,7 +150,7 @@ struct report {
     int64_t sent_us;
     int64_t progress_us;
     bool is_progressing;
-    int logged; /* lines in the current second */
+    int logged[2]; /* lines in the current second: of what went well, of the rest */
     int64_t log_second_us;
     uint64_t not_logged;
 };
@@ -293,6 +295,8 @@ void report_end(struct attempt *t);
 void report_failure(struct attempt *t, const struct error *error,
                     const struct field_errors *errors);
 void report_untried(struct attempt *t);
+/* It goes without a report: log it, if it was begun and is not logged yet. */
+void report_dropped(struct attempt *t);
 /* Send a batch of ends or returns; false when there is none. */
 bool report_send(struct runner *r, int64_t now_us);
 /* Send how far runs have got, once a second. */

@@ -261,7 +261,7 @@ BAD = {
 
 @pytest.fixture
 def unharmed(stack):
-    """A function that checks what a bad input left behind: one line of the log, and every process."""
+    """A function that checks what a bad input left behind: two lines of the log, and every process."""
     stack.settle()
     compute = stack.status()["pools"]["compute"]
     pids = {kind: sorted(each["pid"] for each in compute[kind]) for kind in ("workers", "executors")}
@@ -271,7 +271,9 @@ def unharmed(stack):
         stack.settle()
         line = stack.log_line("compute", answer)
         assert (line["level"], line["status"], line["problem"]) == ("info", 422, "invalid-input")
-        assert stack.log("compute")[lines:] == [each for each in stack.log("compute") if line["request_id"] in each]
+        run = stack.log_line("compute", answer, "run")
+        assert (run["level"], run["outcome"]) == ("info", "invalid-input")
+        assert len(stack.log("compute")) == lines + 2
         now = stack.status()["pools"]["compute"]
         assert {kind: sorted(each["pid"] for each in now[kind]) for kind in pids} == pids
         assert pixels_of(transform(stack, SMALL)) == pictures.read_png(SMALL)
@@ -280,7 +282,7 @@ def unharmed(stack):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_costs_one_line_of_the_log(stack, unharmed, name):
+def test_bad_input_costs_two_lines_of_the_log(stack, unharmed, name):
     picture, media_type = BAD[name]
     answer = transform(stack, picture, media_type, width=10)
     problem = problem_of(answer, "invalid-input", 422)
@@ -297,12 +299,12 @@ def test_a_picture_that_claims_too_many_pixels_is_told_the_limit(stack):
 def test_a_jpeg_cut_short_is_refused_wherever_it_was_cut(stack):
     jpeg = jpeg_of(stack, pictures.png(120, 120, pictures.gradient))
     stack.settle()
-    lines = len(stack.log("compute"))
+    lines = len(stack.log("compute", "request"))
     answers = [transform(stack, jpeg[: len(jpeg) * part // 10], "image/jpeg") for part in range(1, 10)]
     for answer in answers:
         problem_of(answer, "invalid-input", 422)
     stack.settle()
-    assert len(stack.log("compute")) == lines + len(answers)
+    assert len(stack.log("compute", "request")) == lines + len(answers)
 
 
 def test_a_photograph_with_a_corrupt_header_is_refused(stack, photo, unharmed):

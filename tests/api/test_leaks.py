@@ -165,7 +165,7 @@ def test_a_thousand_mixed_requests_leave_nothing_behind(own):
 
 def test_every_kind_of_request_is_one_line_of_a_log(own):
     def count_lines():
-        return sum(len(own.log(pool)) for pool in ("api", "compute"))
+        return sum(len(own.log(pool, "request")) for pool in ("api", "compute"))
 
     own.settle()  # what ./dev start asked is logged
     before = count_lines()

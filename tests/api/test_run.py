@@ -278,7 +278,7 @@ def test_a_content_type_that_is_not_well_formed_is_refused(stack, media_type):
 
 def test_a_client_that_is_cut_off_amid_its_body_harms_nobody(stack):
     stack.settle()
-    before = len(stack.log("compute"))
+    before = len(stack.log("compute", "request"))
     head = f"POST {SUM} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
     for how in (socket.SHUT_WR, socket.SHUT_RDWR):
         with stack.connect() as s:
@@ -289,7 +289,7 @@ def test_a_client_that_is_cut_off_amid_its_body_harms_nobody(stack):
     answer = stack.post(SUM, json={"n": 1})
     assert answer.status_code == 200
     stack.settle()
-    assert len(stack.log("compute")) == before + 1  # half a request never reached the pool
+    assert len(stack.log("compute", "request")) == before + 1  # half a request never reached the pool
 
 
 def test_many_header_fields_are_refused_by_name(stack):

@@ -23,7 +23,7 @@ def computes_nothing(pid):
 
 def left(stack):
     """Log lines of requests whose client did not wait for the answer."""
-    lines = [json.loads(line) for line in stack.log("compute")]
+    lines = [json.loads(line) for line in stack.log("compute", "request")]
     return [line for line in lines if line.get("status") == 499]
 
 

@@ -122,6 +122,7 @@ static int compute(struct api *api, const struct http_request *req,
                                     .wait_us = ret_outcome->queue_us,
                                     .run_us = ret_outcome->run_us,
                                     .cpu_us = ret_outcome->cpu_us,
+                                    .peak_bytes = ret_outcome->peak_bytes,
                                     .was_started = ret_outcome->was_started,
                                     .error = result != 0 ? reterr : NULL});
     if (ret_outcome->retry_after_s > 0)

@@ -75,6 +75,7 @@ static void log_end(struct attempt *t, const struct error *error, const char *jo
                                                .wait_us = t->wait_us + begun_us - t->claimed_us,
                                                .run_us = (int64_t)(run_ms(t) * 1000),
                                                .cpu_us = run->cpu_us,
+                                               .peak_bytes = run->peak_bytes,
                                                .was_started = run->started_us > 0,
                                                .error = error,
                                                .is_quiet = !may_log(&r->report, error != NULL)});

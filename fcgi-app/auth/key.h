@@ -44,6 +44,7 @@ struct key_record {
     unsigned char hash[KEY_HASH_SIZE];
     uint32_t scopes;
     struct key_limits limits;
+    int64_t expires_us; /* since 1970; 0: never */
 };
 
 /* Make a new key: its text, id and hash. Errors: ERR_INTERNAL no random bytes. */
@@ -53,6 +54,9 @@ int key_generate(char ret_text[KEY_TEXT_LENGTH + 1], char ret_id[KEY_ID_LENGTH +
 /* Has `text` the form of a key? Then its id and hash. */
 bool key_parse(const char *text, char ret_id[KEY_ID_LENGTH + 1],
                unsigned char ret_hash[KEY_HASH_SIZE]);
+
+/* Has it the form of a key's id? */
+bool key_id_is_valid(const char *id);
 
 /* "run", "jobs:read" …; 0 when there is none of that name. */
 uint32_t key_scope_parse(const char *name);

@@ -16,7 +16,7 @@
 enum snapshot_state {
     SNAPSHOT_FRESH,
     SNAPSHOT_STALE,   /* not compared with the database for auth.stale_seconds, or never */
-    SNAPSHOT_UNKNOWN, /* no file: no hub has run yet */
+    SNAPSHOT_UNKNOWN, /* no file, or not one of this form: no hub of this version has run yet */
 };
 
 /* ---- the reading side: one for each worker */
@@ -31,8 +31,12 @@ void snapshot_close(struct snapshot *s); /* NULL is fine */
  * request. */
 enum snapshot_state snapshot_refresh(struct snapshot *s);
 
-/* How many keys are valid; 0 also where nothing is known. */
-int snapshot_count(const struct snapshot *s);
+/*
+ * Is there any key in the database? Those that were revoked or have expired count too: otherwise
+ * the end of the last key would open the server to who has none, and bring that key back to life.
+ * False also where nothing is known.
+ */
+bool snapshot_has_keys(const struct snapshot *s);
 
 /* Seconds since the hub compared it with the database; infinite when it never did. */
 double snapshot_age(const struct snapshot *s);
@@ -43,6 +47,9 @@ double snapshot_age(const struct snapshot *s);
  */
 const struct key_record *snapshot_find(const struct snapshot *s, const char *text);
 
+/* Is a key of that id in it? For who has made or revoked it, and waits for the workers to know. */
+bool snapshot_has_id(const struct snapshot *s, const char *id);
+
 /* ---- the writing side: the hub */
 
 struct snapshot_writer;
@@ -52,8 +59,15 @@ int snapshot_writer_open(const struct config *cfg, struct snapshot_writer **ret_
                          struct error *reterr);
 void snapshot_writer_close(struct snapshot_writer *w); /* the file stays. NULL is fine */
 
-/* These are the valid keys as of now: a new file when they differ, else the time alone is noted. */
+/*
+ * These are the valid keys as of now, each id once, in any order: a new file when they differ, else
+ * the time alone is noted. `has_keys` as in snapshot_has_keys(). Errors: ERR_INTERNAL; what was
+ * there stays, and ages.
+ */
 int snapshot_write(struct snapshot_writer *w, const struct key_record *keys, int count,
-                   struct error *reterr);
+                   bool has_keys, struct error *reterr);
+
+/* The last ones are still the valid keys as of now. Errors: as above, also when there are none. */
+int snapshot_confirm(struct snapshot_writer *w, struct error *reterr);
 
 #endif

@@ -58,6 +58,8 @@ struct config {
     int jobs_retention_days;
     /* [hub] */
     int hub_max_clients;
+    /* [auth] */
+    double auth_stale_seconds;
 
     struct config_task_limit *task_limits; /* [task NAME] sections, in order */
     int task_limit_count;

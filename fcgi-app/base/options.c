@@ -36,6 +36,7 @@ const struct option_section option_sections[] = {
     {"database", "PostgreSQL, which keeps jobs and files."},
     {"jobs", "The runner, and what clients may ask of jobs."},
     {"hub", "The process that holds waiting clients."},
+    {"auth", "Keys, which the hub reads from the database for all processes of its host."},
     {NULL, NULL},
 };
 
@@ -143,6 +144,9 @@ const struct option options[] = {
 
     {OPTION(hub, max_clients), KIND_INT, .fallback = "10000", .min = 1, .max = 1000000,
      .help = "Clients that may wait or follow events at a time."},
+
+    {OPTION(auth, stale_seconds), KIND_SECONDS, .fallback = "300", .min = 5, .max = 86400,
+     .help = "How long the keys that are known hold while the database is away; then requests are answered with 503."},
 
     {.name = NULL},
 };

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * usage.c - see usage.h
+ *
+ * A worker is alive as long as it holds the lock of its record: an open file description lock on
+ * one byte of the file, which the kernel takes back however the worker ends. So there are no pids
+ * to compare, and none that another process could have by now. Asking costs a system call, so it is
+ * asked only when a key is at its limit, for all records, by one worker, CHECK_US apart.
+ *
+ * Whoever wants to run announces it first and counts then, so that of any two that begin at the
+ * same time one at least sees the other: a key is never above its limit. When more announced than
+ * there are places, the one with the lowest record keeps its announcement and looks again, and the
+ * others wait for it without one. That takes microseconds; who has looked CONTEND_TRIES times in
+ * vain is refused, so that one that was stopped in the middle holds nobody up.
+ *
+ * The file's content is never an index or a size: at worst it makes a wrong number.
+ */
+#include "auth/usage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/user.h"
+
+#define FILE_NAME "usage"
+#define FILE_MODE 0640
+#define OPEN_TRIES 100
+#define MAGIC "gs-used" /* with its NUL */
+#define FORM 1
+
+#define RATE_COUNT 65536        /* keys that can be told apart at a time; a power of two */
+#define RATE_PROBES 16          /* a key is in one of so many places */
+#define RECORD_COUNT 16384      /* workers of the host, those that drain included */
+#define IS_RUNNING (1ULL << 63) /* beside an id: it runs; without: it is announced */
+
+#define MINUTE_NS INT64_C(60000000000)
+#define SECOND_NS INT64_C(1000000000)
+#define CHECK_US 100000
+#define CONTEND_TRIES 20
+#define CONTEND_NS 50000
+
+/* The theoretical arrival time of a key's next request. One that has passed says as much as none.
+ */
+struct rate {
+    _Atomic uint64_t id; /* 0: free */
+    _Atomic int64_t arrival_ns;
+};
+
+struct shared {
+    char magic[8];
+    uint32_t version, size, rate_count, record_count;
+    _Atomic int64_t checked_us;  /* when dead records were last looked for */
+    _Atomic uint32_t record_end; /* behind the last record that was ever taken */
+    uint32_t unused;
+    struct rate rates[RATE_COUNT];
+    _Atomic uint64_t records[RECORD_COUNT]; /* the key that runs or is announced; 0: none */
+};
+
+struct usage {
+    struct shared *shared;
+    int fd;
+    int record; /* -1: none yet */
+};
+
+/* ---- the file */
+
+static bool is_ours(const struct shared *s)
+{
+    return memcmp(s->magic, MAGIC, sizeof(s->magic)) == 0 && s->version == FORM &&
+           s->size == sizeof(*s) && s->rate_count == RATE_COUNT && s->record_count == RECORD_COUNT;
+}
+
+static int map(int fd, struct shared **ret_shared, struct error *reterr)
+{
+    void *memory = mmap(NULL, sizeof(**ret_shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED)
+        return error_errno(reterr, "usage: mmap");
+    *ret_shared = memory;
+    return 0;
+}
+
+/* Room is taken at once: a page that found the disk full later would kill who touches it. */
+static int fill(int fd, const char *path, const struct config *cfg, struct shared **ret_shared,
+                struct error *reterr)
+{
+    errno = posix_fallocate(fd, 0, sizeof(**ret_shared));
+    if (errno != 0)
+        return error_errno(reterr, "usage: fallocate");
+    struct shared *s = NULL;
+    if (fchmod(fd, FILE_MODE) != 0)
+        return error_errno(reterr, "usage: chmod");
+    if (user_give_file(cfg->server_user, path, reterr) != 0 || map(fd, &s, reterr) != 0)
+        return -1;
+    s->version = FORM;
+    s->size = sizeof(*s);
+    s->rate_count = RATE_COUNT;
+    s->record_count = RECORD_COUNT;
+    memcpy(s->magic, MAGIC, sizeof(s->magic));
+    *ret_shared = s;
+    return 0;
+}
+
+/* Is the file behind `fd` still the one of that name, and whole? Another one than ours goes: it may
+ * be in use by an older version, whose mapping stays as it is. */
+static int adopt(int fd, const char *path, const struct config *cfg, struct shared **ret_shared,
+                 struct error *reterr)
+{
+    struct stat st, named;
+    *ret_shared = NULL;
+    if (fstat(fd, &st) != 0)
+        return error_errno(reterr, "usage: stat");
+    if (lstat(path, &named) != 0 || st.st_ino != named.st_ino || st.st_dev != named.st_dev)
+        return 0;
+    if (!S_ISREG(st.st_mode))
+        return error_set(reterr, ERR_INTERNAL, "%s is there and is not a file.", path);
+    bool is_owned = geteuid() == 0 || st.st_uid == geteuid();
+    if (is_owned && st.st_size == 0)
+        return fill(fd, path, cfg, ret_shared, reterr);
+    if (is_owned && st.st_size == sizeof(**ret_shared)) {
+        if (map(fd, ret_shared, reterr) != 0)
+            return -1;
+        if (is_ours(*ret_shared))
+            return 0;
+        (void)munmap(*ret_shared, sizeof(**ret_shared));
+        *ret_shared = NULL;
+    }
+    if (unlink(path) != 0)
+        return error_set(reterr, ERR_INTERNAL, "%s is not ours and cannot be removed: %s.", path,
+                         strerror(errno));
+    return 0;
+}
+
+/* One attempt; without an error and without a mapping: once more. */
+static int attempt(const char *path, const struct config *cfg, struct usage *u,
+                   struct error *reterr)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, FILE_MODE);
+    if (fd < 0)
+        return error_set(reterr, ERR_INTERNAL, "%s cannot be opened: %s.", path, strerror(errno));
+    while (flock(fd, LOCK_EX) != 0) {
+        if (errno != EINTR) {
+            (void)close(fd);
+            return error_errno(reterr, "usage: flock");
+        }
+    }
+    int result = adopt(fd, path, cfg, &u->shared, reterr);
+    (void)flock(fd, LOCK_UN);
+    if (result == 0 && u->shared)
+        u->fd = fd;
+    else
+        (void)close(fd);
+    return result;
+}
+
+int usage_open(const struct config *cfg, struct usage **ret_usage, struct error *reterr)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%s/%s", cfg->server_run_dir, FILE_NAME);
+    struct usage *u = calloc(1, sizeof(*u));
+    if (!u)
+        return error_errno(reterr, "usage: memory");
+    u->fd = u->record = -1;
+    for (int i = 0; i < OPEN_TRIES && !u->shared; i++) {
+        if (attempt(path, cfg, u, reterr) != 0) {
+            usage_close(u);
+            return -1;
+        }
+    }
+    if (!u->shared) {
+        usage_close(u);
+        return error_internal(reterr, "usage: the file is replaced again and again");
+    }
+    *ret_usage = u;
+    return 0;
+}
+
+void usage_close(struct usage *u)
+{
+    if (!u)
+        return;
+    usage_run_end(u);
+    if (u->shared)
+        (void)munmap(u->shared, sizeof(*u->shared));
+    if (u->fd >= 0)
+        (void)close(u->fd);
+    free(u);
+}
+
+/* 36^12 is below 2^63. Never 0. */
+static uint64_t number_of(const char *id)
+{
+    uint64_t number = 0;
+    for (int i = 0; i < KEY_ID_LENGTH && id[i]; i++)
+        number = number * 36 + (uint64_t)(id[i] >= 'a' ? id[i] - 'a' : id[i] - '0' + 26);
+    return (number + 1) & ~IS_RUNNING;
+}
+
+/* ---- the rate */
+
+/* Full again for a minute, so that nobody who has just found it works on it still; or of no time
+ * that can be: left from before the host was started. */
+static bool is_idle(const struct rate *r, int64_t now_ns)
+{
+    int64_t arrival_ns = atomic_load(&r->arrival_ns);
+    return arrival_ns < now_ns - MINUTE_NS || arrival_ns > now_ns + 2 * MINUTE_NS;
+}
+
+static struct rate *probe(struct usage *u, uint64_t id, int i)
+{
+    uint64_t hash = id * UINT64_C(0x9e3779b97f4a7c15);
+    return &u->shared->rates[((hash >> 40) + (uint64_t)i) & (RATE_COUNT - 1)];
+}
+
+/* Give the place `r` to `id`, unless somebody else was first; true: it is its. */
+static bool claim(struct rate *r, uint64_t id)
+{
+    uint64_t before = atomic_load(&r->id);
+    if (before != id && atomic_compare_exchange_strong(&r->id, &before, id)) {
+        atomic_store(&r->arrival_ns, 0);
+        return true;
+    }
+    return before == id;
+}
+
+/* When all places are busy, the key that is nearest to its whole quota loses what is known of it.
+ */
+static struct rate *find_rate(struct usage *u, uint64_t id, int64_t now_ns)
+{
+    for (int i = 0; i < RATE_PROBES; i++) {
+        if (atomic_load(&probe(u, id, i)->id) == id)
+            return probe(u, id, i);
+    }
+    struct rate *least = probe(u, id, 0);
+    for (int i = 0; i < RATE_PROBES; i++) {
+        struct rate *r = probe(u, id, i);
+        if ((atomic_load(&r->id) == 0 || is_idle(r, now_ns)) && claim(r, id))
+            return r;
+        if (atomic_load(&r->arrival_ns) < atomic_load(&least->arrival_ns))
+            least = r;
+    }
+    (void)claim(least, id);
+    return least;
+}
+
+static int seconds_up(int64_t ns)
+{
+    return ns <= 0 ? 0 : (int)((ns + SECOND_NS - 1) / SECOND_NS);
+}
+
+/* How far ahead of `now_ns` the arrival time is. */
+static int64_t debt_of(int64_t arrival_ns, int64_t now_ns)
+{
+    if (arrival_ns <= now_ns || arrival_ns - now_ns > 2 * MINUTE_NS)
+        return 0;
+    return arrival_ns - now_ns;
+}
+
+bool usage_request(struct usage *u, const struct key_record *key, int64_t now_us,
+                   struct usage_rate *ret_rate)
+{
+    int64_t limit = key->limits.requests_per_minute, now_ns = now_us * 1000;
+    *ret_rate = (struct usage_rate){0};
+    if (limit <= 0)
+        return true;
+    int64_t step_ns = MINUTE_NS / limit, window_ns = step_ns * limit;
+    struct rate *r = find_rate(u, number_of(key->id), now_ns);
+    int64_t arrival_ns = atomic_load(&r->arrival_ns), debt_ns;
+    do {
+        debt_ns = debt_of(arrival_ns, now_ns);
+        if (debt_ns + step_ns > window_ns) {
+            int wait_s = seconds_up(debt_ns + step_ns - window_ns);
+            *ret_rate = (struct usage_rate){
+                .limit = limit, .reset_s = seconds_up(debt_ns), .retry_s = wait_s};
+            return false;
+        }
+        debt_ns += step_ns;
+    } while (!atomic_compare_exchange_weak(&r->arrival_ns, &arrival_ns, now_ns + debt_ns));
+    *ret_rate = (struct usage_rate){.limit = limit,
+                                    .remaining = (window_ns - debt_ns) / step_ns,
+                                    .reset_s = seconds_up(debt_ns)};
+    return true;
+}
+
+/* ---- what runs */
+
+struct tally {
+    int running, announced;
+    int lower; /* of those announced: in records before ours */
+};
+
+static bool set_lock(const struct usage *u, int record, short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = record, .l_len = 1};
+    return fcntl(u->fd, F_OFD_SETLK, &lock) == 0;
+}
+
+static int record_end(const struct usage *u)
+{
+    uint32_t end = atomic_load(&u->shared->record_end);
+    return end < RECORD_COUNT ? (int)end : RECORD_COUNT;
+}
+
+/* The first that is nobody's, or a dead worker's. */
+static bool take_record(struct usage *u)
+{
+    for (int i = 0; i < RECORD_COUNT && u->record < 0; i++) {
+        if (set_lock(u, i, F_WRLCK))
+            u->record = i;
+    }
+    if (u->record < 0)
+        return false;
+    atomic_store(&u->shared->records[u->record], 0);
+    uint32_t end = atomic_load(&u->shared->record_end), wanted = (uint32_t)u->record + 1;
+    while (end < wanted && !atomic_compare_exchange_weak(&u->shared->record_end, &end, wanted))
+        ;
+    return true;
+}
+
+static struct tally count(const struct usage *u, uint64_t id)
+{
+    struct tally t = {0};
+    int end = record_end(u);
+    for (int i = 0; i < end; i++) {
+        uint64_t value = atomic_load(&u->shared->records[i]);
+        if ((value & ~IS_RUNNING) != id)
+            continue;
+        t.running += value != id;
+        t.announced += value == id;
+        t.lower += value == id && i < u->record;
+    }
+    return t;
+}
+
+/* Free the records of dead workers; false: there was none, or somebody has just looked. */
+static bool free_dead(struct usage *u)
+{
+    int64_t now_us = clock_us(), last_us = atomic_load(&u->shared->checked_us);
+    bool is_due = last_us > now_us || last_us <= now_us - CHECK_US;
+    if (!is_due || !atomic_compare_exchange_strong(&u->shared->checked_us, &last_us, now_us))
+        return false;
+    bool is_any = false;
+    int end = record_end(u);
+    for (int i = 0; i < end; i++) {
+        _Atomic uint64_t *record = &u->shared->records[i];
+        if (i == u->record || atomic_load(record) == 0 || !set_lock(u, i, F_WRLCK))
+            continue;
+        is_any = atomic_exchange(record, 0) != 0 || is_any; /* with its lock: nobody takes it */
+        (void)set_lock(u, i, F_UNLCK);
+    }
+    return is_any;
+}
+
+static bool enter(struct usage *u, uint64_t id, int limit, int *ret_running)
+{
+    _Atomic uint64_t *mine = &u->shared->records[u->record];
+    bool is_announced = true;
+    for (int tries = 0; tries < CONTEND_TRIES; tries++) {
+        atomic_store(mine, is_announced ? id : 0);
+        struct tally t = count(u, id);
+        *ret_running = t.running + is_announced;
+        if (is_announced && t.running + t.announced <= limit) {
+            atomic_store(mine, id | IS_RUNNING);
+            return true;
+        }
+        if (t.running >= limit)
+            break;
+        is_announced = t.lower == 0;
+        if (!is_announced)
+            atomic_store(mine, 0);
+        (void)nanosleep(&(struct timespec){.tv_nsec = CONTEND_NS}, NULL);
+    }
+    atomic_store(mine, 0);
+    return false;
+}
+
+bool usage_run_begin(struct usage *u, const struct key_record *key, int *ret_running)
+{
+    uint64_t id = number_of(key->id);
+    int limit = key->limits.concurrent_runs > 0 ? key->limits.concurrent_runs : INT_MAX;
+    *ret_running = 0;
+    if (u->record < 0 && !take_record(u))
+        return limit == INT_MAX; /* more workers than there can be */
+    return enter(u, id, limit, ret_running) || (free_dead(u) && enter(u, id, limit, ret_running));
+}
+
+void usage_run_end(struct usage *u)
+{
+    if (u->record >= 0)
+        atomic_store(&u->shared->records[u->record], 0);
+}

@@ -174,7 +174,6 @@ void download_describe(struct http_response *res, const char *media_type, const 
         disposition_format(res->arena, is_shown ? "inline" : "attachment", file_name));
     if (!is_shown)
         http_response_header(res, "Content-Security-Policy", "%s", SANDBOX);
-    http_response_header(res, "X-Content-Type-Options", "nosniff");
 }
 
 /* Where the subtype is not an ending of its own it stands here. */

@@ -220,10 +220,31 @@ static int send_pieces(struct http_response *res, struct http_request *req)
     return 0;
 }
 
+static bool has_field(const struct http_response *res, const char *name)
+{
+    for (const struct http_header_field *f = res->first; f; f = f->next) {
+        if (strcasecmp(f->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A redirect's Cache-Control would come beside that of the answer it leads to. */
+static void protect(struct http_response *res)
+{
+    if (has_field(res, "X-Accel-Redirect"))
+        return;
+    if (!has_field(res, "Cache-Control"))
+        http_response_header(res, "Cache-Control", "no-store");
+    http_response_header(res, "X-Content-Type-Options", "nosniff");
+    http_response_header(res, "Cross-Origin-Resource-Policy", "same-site");
+}
+
 int http_response_send(struct http_response *res, struct http_request *req)
 {
     assert(res->status != 0);
     bool may_have_body = res->status != 204 && res->status != 304;
+    protect(res);
     struct strbuf head = STRBUF_INIT;
     strbuf_addf(&head, "Status: %d %s\r\n", res->status, reason_phrase(res->status));
     for (const struct http_header_field *f = res->first; f; f = f->next)

@@ -65,7 +65,11 @@ void http_response_json(struct http_response *res, int status, const cJSON *valu
 void http_response_problem(struct http_response *res, const struct http_request *req,
                            const struct error *err, const struct field_errors *errors);
 
-/* Send it. -1 when the peer is gone, or when the source failed: then res->failure is set. */
+/*
+ * Send it. What every answer needs against the pages of other sites in a browser is added: it may
+ * neither be taken for another type nor be embedded by them, and without a Cache-Control of its own
+ * it is not kept. -1 when the peer is gone, or when the source failed: then res->failure is set.
+ */
 int http_response_send(struct http_response *res, struct http_request *req);
 
 #endif

@@ -230,27 +230,27 @@ static bool has_field(const struct http_response *res, const char *name)
 }
 
 /* A redirect's Cache-Control would come beside that of the answer it leads to. */
-static void protect(struct http_response *res)
+static void add_guards(struct strbuf *head, const struct http_response *res)
 {
     if (has_field(res, "X-Accel-Redirect"))
         return;
     if (!has_field(res, "Cache-Control"))
-        http_response_header(res, "Cache-Control", "no-store");
-    http_response_header(res, "X-Content-Type-Options", "nosniff");
-    http_response_header(res, "Cross-Origin-Resource-Policy", "same-site");
+        strbuf_addstr(head, "Cache-Control: no-store\r\n");
+    strbuf_addstr(head, "X-Content-Type-Options: nosniff\r\n"
+                        "Cross-Origin-Resource-Policy: same-site\r\n");
 }
 
 int http_response_send(struct http_response *res, struct http_request *req)
 {
     assert(res->status != 0);
     bool may_have_body = res->status != 204 && res->status != 304;
-    protect(res);
     struct strbuf head = STRBUF_INIT;
     strbuf_addf(&head, "Status: %d %s\r\n", res->status, reason_phrase(res->status));
     for (const struct http_header_field *f = res->first; f; f = f->next)
         strbuf_addf(&head, "%s: %s\r\n", f->name, f->value);
     if (may_have_body)
         strbuf_addf(&head, "Content-Length: %lld\r\n", (long long)res->body_size);
+    add_guards(&head, res);
     strbuf_addf(&head, "X-Request-Id: %s\r\n\r\n", req->request_id);
     int status = req->stream->write(req->stream, head.text, head.size);
     strbuf_release(&head);

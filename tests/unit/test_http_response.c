@@ -16,6 +16,9 @@
 
 static char *no_params[] = {NULL};
 
+#define PROTECTED "X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-site\r\n"
+#define GUARDS "Cache-Control: no-store\r\n" PROTECTED
+
 struct fixture {
     struct arena *arena;
     struct memory_stream stream;
@@ -59,8 +62,7 @@ static void test_an_answer_is_sent_whole(void **state)
     assert_string_equal(sent(f), "Status: 200 OK\r\n"
                                  "Server-Timing: queue;dur=7\r\n"
                                  "Content-Type: image/webp\r\n"
-                                 "Content-Length: 4\r\n"
-                                 "X-Request-Id: r1\r\n\r\n"
+                                 "Content-Length: 4\r\n" GUARDS "X-Request-Id: r1\r\n\r\n"
                                  "RIFF");
 }
 
@@ -71,18 +73,17 @@ static void test_head_gets_the_headers_of_get(void **state)
     http_response_body(&f->res, 200, "text/plain", "four", 4);
     assert_string_equal(sent(f), "Status: 200 OK\r\n"
                                  "Content-Type: text/plain\r\n"
-                                 "Content-Length: 4\r\n"
-                                 "X-Request-Id: r1\r\n\r\n");
+                                 "Content-Length: 4\r\n" GUARDS "X-Request-Id: r1\r\n\r\n");
 }
 
 static void test_an_answer_without_body_says_so(void **state)
 {
     struct fixture *f = *state;
     http_response_json(&f->res, 204, NULL);
-    assert_string_equal(sent(f), "Status: 204 No Content\r\nX-Request-Id: r1\r\n\r\n");
+    assert_string_equal(sent(f), "Status: 204 No Content\r\n" GUARDS "X-Request-Id: r1\r\n\r\n");
     http_response_json(&f->res, 202, NULL);
-    assert_string_equal(sent(f),
-                        "Status: 202 Accepted\r\nContent-Length: 0\r\nX-Request-Id: r1\r\n\r\n");
+    assert_string_equal(sent(f), "Status: 202 Accepted\r\nContent-Length: 0\r\n" GUARDS
+                                 "X-Request-Id: r1\r\n\r\n");
 }
 
 static void test_json_is_printed(void **state)
@@ -93,8 +94,7 @@ static void test_json_is_printed(void **state)
     http_response_json(&f->res, 200, value);
     assert_string_equal(sent(f), "Status: 200 OK\r\n"
                                  "Content-Type: application/json\r\n"
-                                 "Content-Length: 7\r\n"
-                                 "X-Request-Id: r1\r\n\r\n"
+                                 "Content-Length: 7\r\n" GUARDS "X-Request-Id: r1\r\n\r\n"
                                  "{\"n\":5}");
 }
 
@@ -111,7 +111,21 @@ static void test_fields_with_control_characters_are_dropped(void **state)
     http_response_header(&f->res, "X-Good", "%s", "\303\251 ok");
     http_response_json(&f->res, 204, NULL);
     assert_string_equal(sent(f), "Status: 204 No Content\r\n"
-                                 "X-Good: \303\251 ok\r\n"
+                                 "X-Good: \303\251 ok\r\n" GUARDS "X-Request-Id: r1\r\n\r\n");
+}
+
+static void test_what_may_be_kept_and_what_leads_on_says_so_itself(void **state)
+{
+    struct fixture *f = *state;
+    http_response_header(&f->res, "cache-control", "private");
+    http_response_json(&f->res, 304, NULL);
+    assert_string_equal(sent(f), "Status: 304 Not Modified\r\n"
+                                 "cache-control: private\r\n" PROTECTED "X-Request-Id: r1\r\n\r\n");
+    http_response_init(&f->res, f->arena);
+    http_response_header(&f->res, "X-Accel-Redirect", "/internal/x");
+    http_response_json(&f->res, 204, NULL);
+    assert_string_equal(sent(f), "Status: 204 No Content\r\n"
+                                 "X-Accel-Redirect: /internal/x\r\n"
                                  "X-Request-Id: r1\r\n\r\n");
 }
 
@@ -150,8 +164,7 @@ static void test_a_streamed_answer_is_sent_piece_by_piece(void **state)
     f->res.source = &l.source;
     assert_string_equal(sent(f), "Status: 206 Partial Content\r\n"
                                  "Content-Type: text/plain\r\n"
-                                 "Content-Length: 6\r\n"
-                                 "X-Request-Id: r1\r\n\r\n"
+                                 "Content-Length: 6\r\n" GUARDS "X-Request-Id: r1\r\n\r\n"
                                  "abcdef");
     assert_int_equal(l.calls, 3);
     assert_false(f->stream.is_aborted);
@@ -364,6 +377,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_head_gets_the_headers_of_get, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_answer_without_body_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(test_json_is_printed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_may_be_kept_and_what_leads_on_says_so_itself,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_fields_with_control_characters_are_dropped, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_problem_drops_what_was_built, setup, teardown),

@@ -164,11 +164,16 @@ static int write_on(struct run *run, struct error *reterr)
     return 0;
 }
 
-/* Talks on both streams; 0 lines are no end of lines. */
+/* Talks on both streams; 0 lines are no end of lines. With a text, that alone. */
 static int print(struct run *run, struct error *reterr)
 {
     long lines = (long)number(run, "lines");
+    const char *text = word(run, "text");
     (void)reterr;
+    if (*text) {
+        fprintf(stderr, "%s\n", text);
+        lines = -1;
+    }
     for (long i = 1; lines == 0 || i <= lines; i++) {
         fprintf(stdout, "stdout line %ld\n", i);
         fprintf(stderr, "stderr line %ld \x01\xff{\"level\":\"forged\"}\n", i);

@@ -16,25 +16,32 @@ static const struct db_statement register_statement = {
            "SELECT r.id, gangsaw.register_tasks($6::text[], $7::text[]) FROM registered r",
 };
 
-void runner_register_send(struct db *db, const struct runner_registration *r, db_done *done,
-                          void *context)
+/* Names and lanes, as two arrays. */
+static void task_values(struct arena *a, const struct runner_registration *r,
+                        struct db_value ret_values[2])
 {
-    struct arena *a = arena_new();
     const char **names = arena_alloc(a, (size_t)r->task_count * sizeof(*names));
     const char **lanes = arena_alloc(a, (size_t)r->task_count * sizeof(*lanes));
     for (int i = 0; i < r->task_count; i++) {
         names[i] = r->tasks[i].name;
         lanes[i] = r->tasks[i].lane;
     }
-    struct db_value values[] = {
+    ret_values[0] = db_texts(a, names, r->task_count);
+    ret_values[1] = db_texts(a, lanes, r->task_count);
+}
+
+void runner_register_send(struct db *db, const struct runner_registration *r, db_done *done,
+                          void *context)
+{
+    struct arena *a = arena_new();
+    struct db_value values[7] = {
         db_text(r->host),
         db_int(a, r->pid),
         db_text(r->version),
         db_texts(a, r->lanes, r->lane_count),
         db_real(a, r->lease_seconds),
-        db_texts(a, names, r->task_count),
-        db_texts(a, lanes, r->task_count),
     };
+    task_values(a, r, values + 5);
     db_send(db, &register_statement, values, 7, done, context);
     arena_free(a);
 }
@@ -42,6 +49,24 @@ void runner_register_send(struct db *db, const struct runner_registration *r, db
 int64_t runner_register_read(const struct db_rows *rows)
 {
     return db_get_int(rows, 0, 0);
+}
+
+static const struct db_statement renew_statement = {
+    .name = "runner_renew",
+    .sql = "WITH renewed AS ("
+           "    UPDATE gangsaw.runner r SET lanes = $2::text[] "
+           "    WHERE r.id = $1::bigint AND NOT r.is_fenced RETURNING r.id) "
+           "SELECT gangsaw.register_tasks($3::text[], $4::text[]) FROM renewed",
+};
+
+void runner_renew_send(struct db *db, int64_t runner, const struct runner_registration *r,
+                       db_done *done, void *context)
+{
+    struct arena *a = arena_new();
+    struct db_value values[4] = {db_int(a, runner), db_texts(a, r->lanes, r->lane_count)};
+    task_values(a, r, values + 2);
+    db_send(db, &renew_statement, values, 4, done, context);
+    arena_free(a);
 }
 
 /* The (id, lease) that a runner holds, as two arrays. */

@@ -30,6 +30,10 @@ void runner_register_send(struct db *db, const struct runner_registration *r, db
                           void *context);
 int64_t runner_register_read(const struct db_rows *rows);
 
+/* The runner has other lanes and tasks now; host, version and lease are not looked at. */
+void runner_renew_send(struct db *db, int64_t runner, const struct runner_registration *r,
+                       db_done *done, void *context);
+
 /* What a runner holds: (id, lease) of each job that it has claimed and not yet finished. */
 struct runner_held {
     int64_t id, lease;

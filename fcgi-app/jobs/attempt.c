@@ -156,6 +156,8 @@ void attempt_free(struct attempt *t)
     blob_transfer_cancel(t->transfer);
     release_inputs(t);
     attempt_keep(t, 0);
+    if (t->generation)
+        t->generation->attempts--;
     struct arena *a = t->arena; /* t is in it */
     if (r->spare_count < SPARE_ARENAS_MAX) {
         arena_reset(a);
@@ -170,11 +172,14 @@ void attempt_free(struct attempt *t)
 static int find_task(struct attempt *t, struct error *reterr)
 {
     const struct runner *r = t->runner;
-    t->task = catalog_find(r->catalog, t->task_name);
+    struct runner_generation *g = r->generation;
+    t->task = catalog_find(g->catalog, t->task_name);
     if (!t->task)
         return error_set(reterr, ERR_NOT_FOUND, "There is no task of that name any more.");
-    for (int i = 0; i < r->task_count; i++) {
-        if (r->tasks[i].name == t->task->name)
+    t->generation = g;
+    g->attempts++;
+    for (int i = 0; i < g->task_count; i++) {
+        if (g->tasks[i].name == t->task->name)
             return 0;
     }
     return error_set(reterr, ERR_UNAVAILABLE, "This host lacks the task's module.");
@@ -263,7 +268,7 @@ static void submit(struct attempt *t)
         c->last_end_us = clock_us();
     t->run.body = t->binding.body;
     attempt_move(t, AT_CREW);
-    crew_submit(t->runner->crew, &t->run);
+    crew_submit(t->generation->crew, &t->run);
 }
 
 /*
@@ -289,7 +294,7 @@ static bool prepare_next(const struct claim_class *c, const struct attempt_list 
 int attempts_room(const struct runner *r, enum task_class class, int64_t now_us)
 {
     double mean_us = attempts_mean_us(&r->classes[class], now_us);
-    return crew_load(r->crew, class).ready * policy_depth(mean_us);
+    return crew_load(r->generation->crew, class).ready * policy_depth(mean_us);
 }
 
 bool attempts_feed(struct runner *r)
@@ -394,7 +399,7 @@ static void stop_run(struct attempt *t, const char *why)
 {
     struct error error;
     (void)error_set(&error, ERR_STOPPED, "%s", why);
-    crew_stop(t->runner->crew, &t->run, &error);
+    crew_stop(t->generation->crew, &t->run, &error);
 }
 
 void attempt_drop(struct attempt *t)
@@ -423,7 +428,8 @@ void attempts_drop_all(struct runner *r)
                 attempt_free(t);
         }
     }
-    crew_kill_all(r->crew);
+    for (struct runner_generation *g = r->generation; g; g = g->next)
+        crew_kill_all(g->crew);
 }
 
 static void give_back(struct attempt *t)
@@ -458,7 +464,7 @@ void attempts_stop(struct runner *r, bool begun_too)
         if (begun_too)
             stop_run(t, "The runner ends.");
         else
-            (void)crew_withdraw(r->crew, &t->run);
+            (void)crew_withdraw(t->generation->crew, &t->run);
     }
 }
 
@@ -479,7 +485,7 @@ static int return_last(struct runner *r, enum task_class class, enum attempt_pla
             continue;
         if (place != AT_CREW)
             give_back(t);
-        else if (t->is_begun || !crew_withdraw(r->crew, &t->run))
+        else if (t->is_begun || !crew_withdraw(t->generation->crew, &t->run))
             continue;
         count--;
     }
@@ -500,7 +506,7 @@ static void return_surplus(struct runner *r, enum task_class class, int64_t now_
 {
     struct claim_class *c = &r->classes[class];
     struct policy_load load = {
-        .slots = c->slots, .held = c->held, .mean_us = attempts_mean_us(c, now_us)};
+        .slots = c->can.slots, .held = c->held, .mean_us = attempts_mean_us(c, now_us)};
     int surplus = policy_surplus(&load);
     if (surplus == 0) {
         c->surplus_since_us = 0;
@@ -519,7 +525,7 @@ int64_t attempts_return_surplus(struct runner *r, int64_t now_us)
     for (int class = 0; class < TASK_CLASS_COUNT; class ++) {
         const struct claim_class *c = &r->classes[class];
         return_surplus(r, (enum task_class) class, now_us);
-        if (c->held > 2 * c->slots) /* fewer are never too many */
+        if (c->held > 2 * c->can.slots) /* fewer are never too many */
             next_us = now_us + SURPLUS_US;
     }
     return next_us;

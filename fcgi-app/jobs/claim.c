@@ -24,11 +24,11 @@
 static int wanted(const struct runner *r, enum task_class class)
 {
     const struct claim_class *c = &r->classes[class];
-    if (c->slots == 0 ||
+    if (c->can.slots == 0 ||
         r->places[AT_ENDED].count + r->places[AT_REPORTING].count > UNREPORTED_MAX ||
         r->places[AT_SAVE_QUEUE].count > UNSAVED_MAX || attempts_are_kept_back(r))
         return 0;
-    struct policy_load load = {.slots = crew_load(r->crew, class).ready,
+    struct policy_load load = {.slots = crew_load(r->generation->crew, class).ready,
                                .held = c->held,
                                .held_bytes = c->held_bytes,
                                .mean_us = attempts_mean_us(c, clock_us()),
@@ -39,7 +39,7 @@ static int wanted(const struct runner *r, enum task_class class)
 static bool all_starved(const struct runner *r)
 {
     for (int c = 0; c < TASK_CLASS_COUNT; c++) {
-        if (r->classes[c].slots > 0 && !r->classes[c].is_starved)
+        if (r->classes[c].can.slots > 0 && !r->classes[c].is_starved)
             return false;
     }
     return true;
@@ -132,7 +132,7 @@ static void take(struct runner *r, enum task_class class, const struct db_rows *
         if (is_canceled_already(r, &jobs[i])) {
             r->counts.canceled++;
             attempt_drop(t);
-        } else if (r->is_draining) {
+        } else if (r->is_draining || r->classes[class].generation != r->generation->number) {
             report_untried(t);
         }
     }
@@ -178,11 +178,12 @@ static void send_claim(struct runner *r, enum task_class class, int limit)
     static db_done *const done[TASK_CLASS_COUNT] = {on_claimed_cpu, on_claimed_net};
     struct claim_class *c = &r->classes[class];
     const char *lanes[LANES_MAX];
-    int count = c->lane_count < LANES_MAX ? c->lane_count : LANES_MAX;
+    int count = c->can.lane_count < LANES_MAX ? c->can.lane_count : LANES_MAX;
     for (int i = 0; i < count; i++)
-        lanes[i] = c->lanes[(c->rotation + i) % c->lane_count];
-    c->rotation = (c->rotation + 1) % c->lane_count;
+        lanes[i] = c->can.lanes[(c->rotation + i) % c->can.lane_count];
+    c->rotation = (c->rotation + 1) % c->can.lane_count;
     c->runner = r->id;
+    c->generation = r->generation->number;
     c->limit = limit;
     c->is_under_way = true;
     c->is_wanted = false;

@@ -187,6 +187,11 @@ void crew_requeue(struct crew *c, struct crew_run *run)
 {
     run->place = CREW_RUN_QUEUED;
     run->started_us = 0;
+    if (c->is_retiring) { /* nobody would take it */
+        (void)error_set(&run->error, ERR_STOPPED, "Its executor has ended.");
+        crew_finish(c, run, CREW_UNTRIED);
+        return;
+    }
     crew_list_prepend(&c->classes[run->task->class].queue, run);
     crew_look_at(c, 0);
 }
@@ -450,6 +455,12 @@ int crew_open(const struct config *cfg, const int slots[TASK_CLASS_COUNT],
         slot_start(&c->slots[i], now_us);
     *ret_crew = c;
     return 0;
+}
+
+void crew_retire(struct crew *c)
+{
+    c->is_retiring = true;
+    crew_look_at(c, 0);
 }
 
 void crew_close(struct crew *c)

@@ -79,6 +79,8 @@ struct crew;
  */
 int crew_open(const struct config *cfg, const int slots[TASK_CLASS_COUNT],
               const struct crew_events *events, struct crew **ret_crew, struct error *reterr);
+/* It takes no more runs: those that go on end, and each executor with its last one. */
+void crew_retire(struct crew *c);
 void crew_close(struct crew *c); /* kills what is left, reaps it, ends all runs. NULL is fine */
 
 /* An epoll descriptor, readable when crew_step() has something to do, earlier than it said too. */

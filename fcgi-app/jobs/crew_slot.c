@@ -286,6 +286,8 @@ static void end_first(struct crew_slot *s)
         run->peak_bytes = call->peak_bytes;
     s->is_full = false;
     remove_run(s, run, call->ended_us);
+    if (s->crew->is_retiring)
+        crew_look_at(s->crew, 0);
     crew_finish(s->crew, run, end);
 }
 
@@ -415,6 +417,10 @@ static int64_t wait_for_begin(struct crew_slot *s, struct crew_run *run, int64_t
 static int64_t check_ready(struct crew_slot *s, int64_t now_us)
 {
     struct crew_run *run = s->runs.first;
+    if (!run && s->crew->is_retiring) {
+        slot_kill(s);
+        return now_us + REAP_US;
+    }
     if (!run) {
         if (s->is_full && now_us < s->retry_us)
             return s->retry_us;
@@ -437,11 +443,13 @@ int64_t slot_check(struct crew_slot *s, int64_t now_us)
     int64_t late_us = s->started_us + (int64_t)(s->crew->config->executor_start_seconds * 1e6);
     switch (s->state) {
     case SLOT_DOWN:
-        if (now_us >= s->restart_us && !s->crew->is_closing)
+        if (s->crew->is_closing || s->crew->is_retiring)
+            return now_us + CREW_IDLE_US;
+        if (now_us >= s->restart_us)
             slot_start(s, now_us);
         return s->state == SLOT_DOWN ? s->restart_us : late_us;
     case SLOT_STARTING:
-        if (now_us < late_us)
+        if (now_us < late_us && !s->crew->is_retiring)
             return late_us;
         log_write(LOG_ERROR, "executor does not get ready, killed", LOG_INT("executor", s->pid));
         slot_kill(s);

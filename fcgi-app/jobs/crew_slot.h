@@ -73,7 +73,7 @@ struct crew {
     struct crew_class classes[TASK_CLASS_COUNT];
     struct crew_list ended; /* runs that are to be told about */
     int64_t tick_us;        /* when time has to be looked at next */
-    bool is_stepping, is_closing;
+    bool is_stepping, is_closing, is_retiring;
 };
 
 /* crew.c, for crew_slot.c */

@@ -84,19 +84,25 @@ static void on_registered(void *context, const struct db_rows *rows, const struc
     end(&k->beat, lease_us(r) / 3);
     claim_restart(r);
     log_write(LOG_INFO, "runner registered", LOG_INT("runner", r->id),
-              LOG_INT("tasks", r->task_count));
+              LOG_INT("tasks", r->generation->task_count));
+}
+
+static struct runner_registration registration_of(const struct runner *r)
+{
+    const struct runner_generation *g = r->generation;
+    return (struct runner_registration){.host = r->host,
+                                        .version = GANGSAW_VERSION,
+                                        .pid = (int)getpid(),
+                                        .lease_seconds = g->config->jobs_lease_seconds,
+                                        .lanes = g->lanes,
+                                        .lane_count = g->lane_count,
+                                        .tasks = g->tasks,
+                                        .task_count = g->task_count};
 }
 
 static void register_runner(struct runner *r)
 {
-    struct runner_registration registration = {.host = r->host,
-                                               .version = GANGSAW_VERSION,
-                                               .pid = (int)getpid(),
-                                               .lease_seconds = r->config->jobs_lease_seconds,
-                                               .lanes = r->lanes,
-                                               .lane_count = r->lane_count,
-                                               .tasks = r->tasks,
-                                               .task_count = r->task_count};
+    struct runner_registration registration = registration_of(r);
     begin(&r->keeper.registration);
     r->keeper.beat_sent_us = clock_us();
     runner_register_send(r->keeper_db, &registration, on_registered, r);
@@ -131,6 +137,33 @@ static void join(struct runner *r)
     }
     begin(&r->keeper.registration);
     db_secret_send(r->keeper_db, on_secret, r);
+}
+
+/* ---- renewal */
+
+static void on_renewed(void *context, const struct db_rows *rows, const struct error *error)
+{
+    struct runner *r = context;
+    struct keeper *k = &r->keeper;
+    end(&k->renewal, 2 * SECOND_US);
+    if (!rows) {
+        k->wants_renewal = true;
+        warn(r, r->keeper_db, "recording what the runner can do failed, trying on", error);
+    }
+}
+
+static void send_renewal(struct runner *r)
+{
+    struct runner_registration registration = registration_of(r);
+    r->keeper.wants_renewal = false;
+    begin(&r->keeper.renewal);
+    runner_renew_send(r->keeper_db, r->id, &registration, on_renewed, r);
+}
+
+void keeper_renew(struct runner *r)
+{
+    r->keeper.wants_renewal = true;
+    r->keeper.renewal.next_us = 0;
 }
 
 /* ---- heartbeat */
@@ -373,6 +406,8 @@ static void send_due(struct runner *r, int64_t now_us)
     }
     if (is_due(&k->beat, now_us))
         send_beat(r);
+    if (k->wants_renewal && is_due(&k->renewal, now_us))
+        send_renewal(r);
     if (db_is_connected(r->blobs))
         send_chores(r, now_us);
 }
@@ -399,6 +434,8 @@ int64_t keeper_step(struct runner *r, int64_t now_us)
         return next_us;
     }
     earlier(&next_us, &k->beat);
+    if (k->wants_renewal)
+        earlier(&next_us, &k->renewal);
     if (!db_is_connected(r->blobs))
         return next_us;
     earlier(&next_us, &k->rescue);

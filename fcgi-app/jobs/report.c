@@ -427,7 +427,7 @@ bool report_progress_send(struct runner *r, int64_t now_us)
         char what[CONTROL_TEXT_SIZE];
         double fraction;
         if (t->is_begun && !t->is_gone &&
-            crew_progress(r->crew, &t->run, &fraction, what, sizeof(what)))
+            crew_progress(t->generation->crew, &t->run, &fraction, what, sizeof(what)))
             progress[count++] = (struct job_progress){.id = t->id,
                                                       .lease = t->lease,
                                                       .fraction = fraction,

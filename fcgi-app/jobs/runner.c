@@ -50,54 +50,6 @@ bool runner_is_refusal(const struct db *db, const struct error *error)
 
 /* ---- start */
 
-static bool has_module(const struct runner *r, const struct task_desc *task)
-{
-    char path[512];
-    int size =
-        snprintf(path, sizeof(path), "%s/%s.so", r->config->server_modules_dir, task->module);
-    return size > 0 && (size_t)size < sizeof(path) && access(path, R_OK) == 0;
-}
-
-static const char *add_lane(struct runner *r, const struct task_desc *task)
-{
-    struct claim_class *c = &r->classes[task->class];
-    const char *lane = arena_printf(r->arena, "%s/%s", task_class_name(task->class), task->module);
-    for (int i = 0; i < r->lane_count; i++) {
-        if (strcmp(r->lanes[i], lane) == 0)
-            return r->lanes[i];
-    }
-    r->lanes[r->lane_count++] = lane;
-    c->lanes[c->lane_count++] = lane;
-    return lane;
-}
-
-/* Lanes of what can be computed here, and nothing else: a descriptor alone is not enough. */
-static void find_tasks(struct runner *r)
-{
-    const int slots[TASK_CLASS_COUNT] = {r->config->jobs_slots, r->config->jobs_net_slots};
-    const struct task_desc *task;
-    size_t count = 0;
-    while (catalog_at(r->catalog, (int)count))
-        count++;
-    r->tasks = arena_alloc(r->arena, count * sizeof(*r->tasks));
-    r->lanes = arena_alloc(r->arena, count * sizeof(*r->lanes));
-    for (int c = 0; c < TASK_CLASS_COUNT; c++)
-        r->classes[c].lanes = arena_alloc(r->arena, count * sizeof(*r->lanes));
-    for (int i = 0; (task = catalog_at(r->catalog, i)); i++) {
-        if (slots[task->class] == 0)
-            continue;
-        if (!has_module(r, task)) {
-            log_write(LOG_WARNING, "a task without its module is left to other runners",
-                      LOG_STR("task", task->name), LOG_STR("module", task->module));
-            continue;
-        }
-        r->classes[task->class].slots = slots[task->class];
-        r->tasks[r->task_count++] =
-            (struct runner_task){.name = task->name, .lane = add_lane(r, task)};
-    }
-}
-
-/* Where api tells of a job that it has just stored. */
 static int open_signals(struct runner *r, struct error *reterr)
 {
     static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, 0};
@@ -154,8 +106,7 @@ static void open_connections(struct runner *r)
 
 static int open_runner(struct runner *r, struct error *reterr)
 {
-    r->signal_fd = r->wake.fd = r->status.fd = -1;
-    r->arena = arena_new();
+    r->signal_fd = r->crews_fd = r->wake.fd = r->status.fd = -1;
     r->scratch = arena_new();
     r->started_us = clock_us();
     if (gethostname(r->host, sizeof(r->host) - 1) != 0)
@@ -164,16 +115,10 @@ static int open_runner(struct runner *r, struct error *reterr)
         r->random = (uint64_t)r->started_us | 1;
     raise_limits();
     r->autogroup = priority_yield(); /* before root is given up: then nothing refuses it */
-    if (catalog_open(r->config, &r->catalog, reterr) != 0 || status_open(r, reterr) != 0 ||
+    if (status_open(r, reterr) != 0 ||
         run_socket_open(r->config, "runner.wake", SOCK_DGRAM, 0, true, &r->wake, reterr) != 0 ||
-        user_drop_root(r->config->server_user, reterr) != 0 || open_signals(r, reterr) != 0)
-        return -1;
-    find_tasks(r);
-    int slots[TASK_CLASS_COUNT];
-    for (int c = 0; c < TASK_CLASS_COUNT; c++)
-        slots[c] = r->classes[c].slots;
-    struct crew_events events = attempt_crew_events(r);
-    if (crew_open(r->config, slots, &events, &r->crew, reterr) != 0)
+        user_drop_root(r->config->server_user, reterr) != 0 || open_signals(r, reterr) != 0 ||
+        generations_open(r, r->config, reterr) != 0)
         return -1;
     open_connections(r);
     return 0;
@@ -181,8 +126,7 @@ static int open_runner(struct runner *r, struct error *reterr)
 
 static void close_runner(struct runner *r)
 {
-    crew_close(r->crew);
-    r->crew = NULL;
+    generations_close_crews(r);
     for (int place = 0; place < ATTEMPT_PLACE_COUNT; place++) {
         while (r->places[place].first)
             attempt_free(r->places[place].first);
@@ -196,9 +140,8 @@ static void close_runner(struct runner *r)
     run_socket_close(&r->status);
     if (r->signal_fd >= 0)
         (void)close(r->signal_fd);
-    catalog_close(r->catalog);
+    generations_close(r);
     arena_free(r->scratch);
-    arena_free(r->arena);
 }
 
 /* ---- drain */
@@ -292,9 +235,9 @@ static void take_signals(struct runner *r)
     struct signalfd_siginfo info;
     while (read(r->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGCHLD)
-            crew_reap(r->crew);
+            crews_reap(r);
         else if (info.ssi_signo == SIGHUP)
-            log_write(LOG_INFO, "the configuration is read at the start alone: restart the runner");
+            generations_reload(r);
         else
             drain(r);
     }
@@ -318,6 +261,7 @@ static int64_t step(struct runner *r)
 {
     int64_t now_us = clock_us();
     int64_t next_us = now_us + LOOP_US;
+    next_us = earliest(next_us, generations_step(r, now_us));
     next_us = earliest(next_us, attempts_return_surplus(r, now_us));
     if (attempts_feed(r))
         next_us = now_us;
@@ -348,12 +292,12 @@ static void run(struct runner *r)
 {
     struct db *const connections[] = {r->queue, r->keeper_db, r->blobs};
     struct pollfd fds[WATCH_COUNT] = {
-        [WATCH_CREW] = {.fd = crew_fd(r->crew), .events = POLLIN},
+        [WATCH_CREW] = {.fd = r->crews_fd, .events = POLLIN},
         [WATCH_SIGNALS] = {.fd = r->signal_fd, .events = POLLIN},
         [WATCH_WAKE] = {.fd = r->wake.fd, .events = POLLIN},
         [WATCH_STATUS] = {.fd = r->status.fd, .events = POLLIN},
     };
-    int64_t crew_us = crew_step(r->crew);
+    int64_t crew_us = crews_step(r);
     while (!r->is_done) {
         int64_t next_us = earliest(step(r), crew_us), db_us[3];
         for (int i = 0; i < 3; i++) {
@@ -366,7 +310,7 @@ static void run(struct runner *r)
         if (fds[WATCH_SIGNALS].revents)
             take_signals(r);
         if (fds[WATCH_CREW].revents || fds[WATCH_SIGNALS].revents || now_us >= crew_us)
-            crew_us = crew_step(r->crew);
+            crew_us = crews_step(r);
         for (int i = 0; i < 3; i++) {
             if ((fds[i].fd >= 0 && fds[i].revents) || now_us >= db_us[i])
                 db_step(connections[i]);

@@ -55,6 +55,7 @@ struct attempt {
     int attempt, crashes, max_attempts;
     double timeout_seconds; /* NaN: the task's own */
     const char *task_name, *params, *tenant, *request_id;
+    struct runner_generation *generation; /* under which its task was found; NULL before */
     const struct task_desc *task;
     bool is_prepared; /* parameters are read */
     bool is_loading;  /* some of its blobs are there or on their way; buffered: all are there */
@@ -93,19 +94,40 @@ struct attempt_list {
     int count;
 };
 
-struct claim_class {
-    int slots;
+/* What HUP renews, and attempts hold on to until they have ended. */
+struct runner_generation {
+    struct runner_generation *next; /* the one before, whose runs go on */
+    int number;
+    struct arena *arena; /* all of it */
+    const struct config *config;
+    struct catalog *catalog;
+    struct crew *crew;
+    struct runner_task *tasks; /* those it can compute */
+    int task_count;
     const char **lanes;
-    int lane_count, rotation;
-    int held;          /* attempts up to AT_CREW */
-    int with_crew;     /* of these, AT_CREW */
-    int to_load;       /* in the load queue, or being loaded */
-    int ahead;         /* with blobs: being loaded, or loaded and not with the crew */
-    double held_bytes; /* params of those held */
+    int lane_count;
+    struct runner_class {
+        int slots;
+        const char **lanes;
+        int lane_count;
+    } classes[TASK_CLASS_COUNT];
+    int attempts;        /* that hold on to it */
+    int64_t deadline_us; /* to get ready */
+};
+
+struct claim_class {
+    struct runner_class can; /* of the newest generation */
+    int rotation;            /* of its lanes */
+    int held;                /* attempts up to AT_CREW */
+    int with_crew;           /* of these, AT_CREW */
+    int to_load;             /* in the load queue, or being loaded */
+    int ahead;               /* with blobs: being loaded, or loaded and not with the crew */
+    double held_bytes;       /* params of those held */
     double mean_us, mean_bytes;
     int64_t surplus_since_us; /* more than there should be; 0: there is not */
     int limit;                /* of the claim under way */
     int64_t runner;           /* its id then: another one, when we were fenced meanwhile */
+    int generation;           /* its number then: another one, when all was renewed meanwhile */
     bool is_under_way;
     bool is_wanted;  /* woken: claim without waiting for next_poll_us */
     bool is_starved; /* slots are free, and the last claim found nothing */
@@ -131,7 +153,8 @@ struct keeper {
     char probe[64]; /* payload of the notification to itself; "" once it came */
     int64_t probe_deadline_us;
     bool is_listening;
-    struct keeper_timer registration, beat, rescue, promotion, prune;
+    struct keeper_timer registration, beat, renewal, rescue, promotion, prune;
+    bool wants_renewal;     /* what this runner can do has changed */
     int64_t rescue_from_us; /* not before: whoever was cut off with us may be alive */
     int64_t beat_sent_us;
     int64_t confirmed_us; /* when the last beat (or registration) that was confirmed was sent */
@@ -159,11 +182,13 @@ struct report {
 enum idle_mark { MARK_UNKNOWN, MARK_BUSY, MARK_IDLE };
 
 struct runner {
-    const struct config *config;
-    struct arena *arena;   /* lives as long as the process */
+    const struct config *config;          /* of the generation */
+    struct runner_generation *generation; /* the newest that serves */
+    struct runner_generation *coming;     /* one that starts, or NULL */
+    int generation_number;
+    bool wants_reload;     /* after that */
+    int crews_fd;          /* epoll: some crew has something to do */
     struct arena *scratch; /* reset after each use */
-    struct catalog *catalog;
-    struct crew *crew;
     struct db *queue, *keeper_db;
     struct db *blobs; /* and what the keeper does for all runners, which may take its time */
     int64_t started_us;
@@ -171,11 +196,7 @@ struct runner {
     char host[64];
     const char *autogroup; /* what came of priority_yield() */
 
-    int64_t id;                /* 0: not registered */
-    struct runner_task *tasks; /* those it can compute */
-    int task_count;
-    const char **lanes;
-    int lane_count;
+    int64_t id; /* 0: not registered */
 
     struct claim_class classes[TASK_CLASS_COUNT];
     struct attempt_list places[ATTEMPT_PLACE_COUNT];
@@ -219,6 +240,20 @@ bool runner_is_confirmed(const struct runner *r, int64_t now_us);
 /* The server is there and did not do what it was asked to: to be logged. A lost connection is
  * logged once, by the keeper. */
 bool runner_is_refusal(const struct db *db, const struct error *error);
+
+/* ---- generation.c */
+
+/* The first one. */
+int generations_open(struct runner *r, const struct config *cfg, struct error *reterr);
+void generations_close_crews(struct runner *r); /* first: attempts end, and can then be freed */
+void generations_close(struct runner *r);
+/* Start another one beside it, with what configuration and descriptors say now. */
+void generations_reload(struct runner *r);
+/* The one that starts takes over once it is ready; old ones go. Returns when to be called again. */
+int64_t generations_step(struct runner *r, int64_t now_us);
+/* crew_step() and crew_reap() of all of them. */
+int64_t crews_step(struct runner *r);
+void crews_reap(struct runner *r);
 
 /* ---- attempt.c: one job's way */
 
@@ -309,6 +344,8 @@ extern const char *const keeper_channels[];
 struct db_events keeper_events(struct runner *r);
 /* Send what is due; returns when it wants to be called again. */
 int64_t keeper_step(struct runner *r, int64_t now_us);
+/* Lanes and tasks have changed. */
+void keeper_renew(struct runner *r);
 /* Scheduled jobs may be due in so many seconds. */
 void keeper_expect_due(struct runner *r, double seconds);
 

@@ -48,11 +48,12 @@ static double seconds_since(int64_t then_us)
 
 static void add_lanes(struct strbuf *out, const struct runner *r)
 {
+    const struct runner_generation *g = r->generation;
     strbuf_addstr(out, ",\"lanes\":[");
-    for (int i = 0; i < r->lane_count; i++) {
+    for (int i = 0; i < g->lane_count; i++) {
         if (i > 0)
             strbuf_addch(out, ',');
-        strbuf_add_json(out, r->lanes[i], strlen(r->lanes[i]));
+        strbuf_add_json(out, g->lanes[i], strlen(g->lanes[i]));
     }
     strbuf_addch(out, ']');
 }
@@ -63,33 +64,46 @@ static void add_classes(struct strbuf *out, const struct runner *r)
     strbuf_addstr(out, ",\"classes\":{");
     for (int i = 0; i < TASK_CLASS_COUNT; i++) {
         const struct claim_class *c = &r->classes[i];
-        if (c->slots == 0)
+        if (c->can.slots == 0)
             continue;
-        struct crew_load load = crew_load(r->crew, (enum task_class)i);
+        struct crew_load load = crew_load(r->generation->crew, (enum task_class)i);
         strbuf_addf(out,
                     "%s\"%s\":{\"slots\":%d,\"ready\":%d,\"busy\":%d,\"buffered\":%d,"
                     "\"mean_ms\":%.3f}",
-                    comma, task_class_name((enum task_class)i), c->slots, load.ready, load.busy,
+                    comma, task_class_name((enum task_class)i), c->can.slots, load.ready, load.busy,
                     c->held - load.busy > 0 ? c->held - load.busy : 0, c->mean_us / 1000);
         comma = ",";
     }
     strbuf_addch(out, '}');
 }
 
+static void add_executor(struct strbuf *out, const struct crew_member *m, int generation)
+{
+    strbuf_addf(out, "{\"pid\":%d,\"generation\":%d,\"class\":\"%s\",\"state\":\"%s\"", (int)m->pid,
+                generation, task_class_name(m->class), m->state);
+    strbuf_addf(out, ",\"age_s\":%.3f,\"state_s\":%.3f,\"ahead\":%d", m->age_s, m->state_s,
+                m->ahead);
+    if (m->task)
+        add_text(out, "task", m->task);
+    if (m->label)
+        add_text(out, "job", m->label);
+    strbuf_addch(out, '}');
+}
+
+/* Of generations that go, those that still compute. */
 static void add_executors(struct strbuf *out, const struct runner *r)
 {
+    const char *comma = "";
     strbuf_addstr(out, ",\"executors\":[");
-    for (int i = 0; i < crew_count(r->crew); i++) {
-        struct crew_member m = crew_member(r->crew, i);
-        strbuf_addf(out, "%s{\"pid\":%d,\"class\":\"%s\",\"state\":\"%s\"", i > 0 ? "," : "",
-                    (int)m.pid, task_class_name(m.class), m.state);
-        strbuf_addf(out, ",\"age_s\":%.3f,\"state_s\":%.3f,\"ahead\":%d", m.age_s, m.state_s,
-                    m.ahead);
-        if (m.task)
-            add_text(out, "task", m.task);
-        if (m.label)
-            add_text(out, "job", m.label);
-        strbuf_addch(out, '}');
+    for (const struct runner_generation *g = r->generation; g; g = g->next) {
+        for (int i = 0; i < crew_count(g->crew); i++) {
+            struct crew_member m = crew_member(g->crew, i);
+            if (g != r->generation && m.pid == 0)
+                continue;
+            strbuf_addstr(out, comma);
+            add_executor(out, &m, g->number);
+            comma = ",";
+        }
     }
     strbuf_addch(out, ']');
 }
@@ -129,8 +143,9 @@ static void print(const struct runner *r, struct strbuf *out)
     strbuf_addf(out, "{\"version\":%d,\"pid\":%d,\"build\":\"%s\",\"uptime_s\":%.3f",
                 RUNNER_STATUS_VERSION, (int)getpid(), GANGSAW_VERSION,
                 seconds_since(r->started_us));
-    strbuf_addf(out, ",\"id\":%lld,\"state\":\"%s\",\"idle_marked\":%s", (long long)r->id,
-                state_name(r), r->mark == MARK_IDLE ? "true" : "false");
+    strbuf_addf(out, ",\"id\":%lld,\"state\":\"%s\",\"generation\":%d,\"idle_marked\":%s",
+                (long long)r->id, state_name(r), r->generation->number,
+                r->mark == MARK_IDLE ? "true" : "false");
     strbuf_addf(out, ",\"priority\":{\"nice\":%d,\"autogroup\":\"%s\"}", PRIORITY_NICE,
                 r->autogroup);
     strbuf_addf(out, ",\"database\":{\"connected\":%s,\"listening\":%s,\"heartbeat_age_s\":",

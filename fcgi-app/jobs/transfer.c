@@ -72,7 +72,7 @@ static bool may_load(const struct attempt *t)
     const struct runner *r = t->runner;
     const struct claim_class *c = &r->classes[t->class];
     int given = c->with_crew + c->ahead;
-    if (t->is_loading || given < crew_load(r->crew, t->class).ready)
+    if (t->is_loading || given < crew_load(r->generation->crew, t->class).ready)
         return true;
     return given < attempts_room(r, t->class, clock_us()) + TRANSFERS_MAX &&
            r->input_bytes < INPUT_BYTES && !attempts_are_kept_back(r);

@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "crew_executor.h"
 #include "exec/control.h"
+#include "jobs/priority.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define MANY_RUNS 5000
@@ -27,7 +28,7 @@ static void test_a_run_is_computed_behind_the_pools(void **state)
     wait_for_ended(c, 1);
     assert_true(p.run.started_us > 0);
     assert_result(&p);
-    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)pid_of(c, 0)), 5);
+    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)pid_of(c, 0)), PRIORITY_NICE);
 }
 
 static void test_inputs_of_any_size_come_and_go(void **state)

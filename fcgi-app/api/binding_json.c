@@ -92,11 +92,13 @@ static bool is_input(const cJSON *item)
 
 static int decode_base64(struct reader *r, const char *text, size_t *ret_size, struct error *reterr)
 {
-    size_t size = strlen(text);
+    size_t size = strlen(text), max = base64_decoded_max(size);
     struct payload *body = r->out->body;
-    if (payload_reserve(body, base64_decoded_max(size), reterr) != 0)
+    if (payload_reserve(body, max, reterr) != 0)
         return -1;
-    ptrdiff_t decoded = size > 0 ? base64_decode(text, size, body->bytes + body->size) : 0;
+    ptrdiff_t decoded = size == 0 ? 0 : -1;
+    if (max > 0) /* else the body may have no bytes yet: three characters are no base64 */
+        decoded = base64_decode(text, size, body->bytes + body->size);
     if (decoded >= 0)
         body->size += (size_t)decoded;
     *ret_size = decoded < 0 ? SIZE_MAX : (size_t)decoded;

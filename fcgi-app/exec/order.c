@@ -5,6 +5,7 @@
 #include "exec/order.h"
 
 #define ORDER_ITEMS_MAX 100000 /* inputs or limits; far above what a descriptor can ask for */
+#define ORDER_LIMIT_MAX 1e15   /* as descriptors have it: whoever takes a limit for a size can */
 
 int order_encode(const struct order *order, struct payload *payload, struct error *reterr)
 {
@@ -44,6 +45,8 @@ static void get_limits(struct wire_reader *r, struct arena *a, struct order *o)
     for (int i = 0; i < o->limit_count && !r->failed; i++) {
         limits[i].name = wire_get_text(r);
         limits[i].value = wire_get_f64(r);
+        if (!(limits[i].value > 0 && limits[i].value <= ORDER_LIMIT_MAX))
+            r->failed = true;
     }
     o->limits = limits;
 }

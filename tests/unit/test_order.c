@@ -4,6 +4,7 @@
  */
 #include "exec/order.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -123,6 +124,26 @@ static void test_an_input_beyond_the_body_is_refused(void **state)
     }
 }
 
+/* The executor takes output_bytes for a size: a number that is none would do anything. */
+static void test_a_limit_that_no_descriptor_can_have_is_refused(void **state)
+{
+    static const double values[] = {0, -1, 1e16, 1e300, NAN, INFINITY};
+    (void)state;
+    for (size_t i = 0; i < COUNT(values); i++) {
+        struct wire_message m;
+        struct error err = {.code = ERR_NONE};
+        const struct task_limit limit = {"output_bytes", values[i]};
+        encode(&m, &(struct order){.module = "demo",
+                                   .task = "demo.x",
+                                   .params = "{}",
+                                   .params_size = 2,
+                                   .limits = &limit,
+                                   .limit_count = 1});
+        assert_int_equal(decode(&m, &err), -1);
+        assert_int_equal(err.code, ERR_INTERNAL);
+    }
+}
+
 static void test_an_order_cut_at_any_byte_is_refused(void **state)
 {
     struct wire_message whole;
@@ -211,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_an_order_reads_as_it_was_written),
         cmocka_unit_test(test_an_order_needs_neither_inputs_nor_limits),
         cmocka_unit_test(test_an_input_beyond_the_body_is_refused),
+        cmocka_unit_test(test_a_limit_that_no_descriptor_can_have_is_refused),
         cmocka_unit_test(test_an_order_cut_at_any_byte_is_refused),
         cmocka_unit_test(test_an_order_with_any_byte_damaged_is_refused_or_stays_within_its_bounds),
         cmocka_unit_test(test_bytes_behind_an_order_are_refused),

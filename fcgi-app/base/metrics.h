@@ -35,6 +35,7 @@ enum metric {
     METRIC_RUNNERS_FENCED, /* counter: runners that this host's runner gave up */
     METRIC_DB_LATENCY,     /* histogram: statements' round trips, connecting not included */
     METRIC_DB_FAILURES,    /* counter: statements and connections that failed with `unavailable` */
+    METRIC_DROPPED,        /* counter: not by callers, see metrics_print() */
     METRIC_COUNT
 };
 
@@ -44,7 +45,8 @@ enum metric {
 /*
  * Map the file, which the first makes (owner only, in server.run_dir). Once per process, before it
  * counts anything; without it nothing is counted and nothing fails. A file of another build's form
- * is replaced. Errors: ERR_INTERNAL.
+ * is replaced. By root, before it is given up, where a program is started as root: the folder may
+ * be root's, the file is server.user's. Errors: ERR_INTERNAL.
  */
 int metrics_open(const struct config *cfg, struct error *reterr);
 void metrics_close(void);
@@ -61,12 +63,16 @@ void metrics_observe_labels(enum metric metric, double value, const char *const 
     metrics_observe_labels((metric), (value), \
                            (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
 
-/* All of it as Prometheus text, HELP and TYPE lines included. */
+/* All of it as Prometheus text, HELP and TYPE lines included; METRIC_DROPPED says how many counts
+ * found no room. */
 void metrics_print(struct strbuf *out);
 
 /* One line of a gauge, with its HELP and TYPE lines when `help` is not NULL. `labels` are names and
  * values in turn, ending with NULL. For the page's maker. */
 void metrics_print_gauge(struct strbuf *out, const char *name, const char *help, double value,
                          const char *const labels[]);
+
+/* A line for each family, for the documentation: name, kind, labels, help, tab-separated. */
+void metrics_print_reference(struct strbuf *out);
 
 #endif

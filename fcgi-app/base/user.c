@@ -45,3 +45,13 @@ int user_give_file(const char *user, const char *path, struct error *reterr)
         return -1;
     return lchown(path, pw->pw_uid, pw->pw_gid) == 0 ? 0 : error_errno(reterr, "give a file");
 }
+
+int user_give_descriptor(const char *user, int fd, struct error *reterr)
+{
+    const struct passwd *pw;
+    if (geteuid() != 0)
+        return 0;
+    if (find_user(user, &pw, reterr) != 0)
+        return -1;
+    return fchown(fd, pw->pw_uid, pw->pw_gid) == 0 ? 0 : error_errno(reterr, "give a file");
+}

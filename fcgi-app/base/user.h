@@ -15,5 +15,6 @@ int user_drop_root(const char *user, struct error *reterr);
 
 /* Give a file that root made to `user`. Nothing to do unless the process is root. */
 int user_give_file(const char *user, const char *path, struct error *reterr);
+int user_give_descriptor(const char *user, int fd, struct error *reterr);
 
 #endif

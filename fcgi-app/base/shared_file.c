@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * shared_file.c - see shared_file.h
+ *
+ * The lock is on the file itself, so whoever gets it looks whether the name still means that file.
+ */
+#include "base/shared_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/user.h"
+
+#define TRIES 100 /* each lost to somebody who replaced the file in the same moment */
+
+enum found { FOUND_GOOD, FOUND_NEW, FOUND_OTHER, FOUND_MOVED };
+
+static int fail(const char *path, struct error *reterr)
+{
+    return error_set(reterr, ERR_INTERNAL, "%s: %s", path, strerror(errno));
+}
+
+static enum found look(int fd, const char *path, const char *form, size_t size)
+{
+    char text[SHARED_FILE_FORM_SIZE] = {0};
+    struct stat st, named;
+    if (fstat(fd, &st) != 0 || lstat(path, &named) != 0 || named.st_ino != st.st_ino ||
+        named.st_dev != st.st_dev)
+        return FOUND_MOVED;
+    bool is_ours = S_ISREG(st.st_mode) && st.st_nlink == 1 && (st.st_mode & 077) == 0 &&
+                   (geteuid() == 0 || st.st_uid == geteuid());
+    if (!is_ours)
+        return FOUND_OTHER;
+    if (st.st_size == 0)
+        return FOUND_NEW;
+    if ((size_t)st.st_size != size || pread(fd, text, sizeof(text), 0) != (ssize_t)sizeof(text))
+        return FOUND_OTHER;
+    return strncmp(text, form, sizeof(text)) == 0 ? FOUND_GOOD : FOUND_OTHER;
+}
+
+/* The form comes last: a file without it was not finished. */
+static int fill(int fd, const char *path, const char *form, size_t size, struct error *reterr)
+{
+    char text[SHARED_FILE_FORM_SIZE] = {0};
+    (void)snprintf(text, sizeof(text), "%s", form);
+    errno = posix_fallocate(fd, 0, (off_t)size);
+    if (errno != 0 || pwrite(fd, text, sizeof(text), 0) != (ssize_t)sizeof(text))
+        return fail(path, reterr);
+    return 0;
+}
+
+/* Open, locked, what is of our form by then. */
+static int open_good(const char *path, const char *form, size_t size, int *ret_fd,
+                     struct error *reterr)
+{
+    for (int i = 0; i < TRIES; i++) {
+        enum found found = FOUND_OTHER;
+        int result = 0;
+        /* O_NONBLOCK: a FIFO of that name is no reason to hang. */
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        if (fd >= 0 && flock(fd, LOCK_EX) == 0)
+            found = look(fd, path, form, size);
+        else if (fd >= 0 || (errno != EACCES && errno != ELOOP))
+            result = fail(path, reterr);
+        if (result == 0 && found == FOUND_NEW)
+            result = fill(fd, path, form, size, reterr);
+        if (result == 0 && found == FOUND_OTHER && unlink(path) != 0 && errno != ENOENT)
+            result = fail(path, reterr);
+        if (result == 0 && (found == FOUND_GOOD || found == FOUND_NEW)) {
+            *ret_fd = fd;
+            return 0;
+        }
+        if (fd >= 0)
+            (void)close(fd);
+        if (result != 0)
+            return -1;
+    }
+    return error_set(reterr, ERR_INTERNAL, "%s: replaced again and again by others.", path);
+}
+
+int shared_file_open(const struct config *cfg, const char *name, const char *form, size_t size,
+                     void **ret_memory, struct error *reterr)
+{
+    char path[PATH_MAX];
+    int fd = -1;
+    if (snprintf(path, sizeof(path), "%s/%s", cfg->server_run_dir, name) >= (int)sizeof(path))
+        return error_set(reterr, ERR_INTERNAL, "server.run_dir is too long for a file's name.");
+    size += SHARED_FILE_FORM_SIZE;
+    if (open_good(path, form, size, &fd, reterr) != 0)
+        return -1;
+    int result = user_give_descriptor(cfg->server_user, fd, reterr);
+    void *memory = MAP_FAILED;
+    if (result == 0) {
+        memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        result = memory == MAP_FAILED ? fail(path, reterr) : 0;
+    }
+    (void)flock(fd, LOCK_UN); /* the mapping would keep it */
+    (void)close(fd);
+    if (result == 0)
+        *ret_memory = (char *)memory + SHARED_FILE_FORM_SIZE;
+    return result;
+}
+
+void shared_file_close(void *memory, size_t size)
+{
+    if (memory)
+        (void)munmap((char *)memory - SHARED_FILE_FORM_SIZE, size + SHARED_FILE_FORM_SIZE);
+}

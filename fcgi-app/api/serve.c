@@ -3,6 +3,7 @@
  * serve.c - one request from its stream to its log line
  */
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
@@ -10,6 +11,7 @@
 #include "api/openapi.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 
 #define TRANSFER_BYTES_PER_SECOND (4 << 20) /* the slowest that a transfer may be */
 #define STATUS_CLIENT_LEFT 499 /* nginx's number; nobody is there to see it but the log */
@@ -94,10 +96,9 @@ int api_transfer_check(int64_t deadline_us, struct error *reterr)
 
 static void log_request(const struct api *api, const struct http_request *req,
                         const struct http_response *res, const struct route_match *match,
-                        const struct error *error, bool is_sent)
+                        const struct error *error, int status)
 {
     const struct api_trace *t = &api->trace;
-    int status = error->code == ERR_STOPPED || !is_sent ? STATUS_CLIENT_LEFT : res->status;
     bool has_failed = error->code != ERR_NONE;
     log_write(error_is_ours(error) ? LOG_ERROR : LOG_INFO, "request",
               LOG_STR("request_id", req->request_id),
@@ -112,6 +113,44 @@ static void log_request(const struct api *api, const struct http_request *req,
               LOG_STR("problem", has_failed ? error_name(error->code) : NULL),
               LOG_STR("detail", has_failed ? error->detail : NULL),
               LOG_STR("cause", has_failed && error->cause[0] ? error->cause : NULL));
+}
+
+/* Turned away for who asks, how much, or when; not for what is asked. */
+static bool is_rejection(enum err_code code)
+{
+    switch (code) {
+    case ERR_UNAUTHORIZED:
+    case ERR_FORBIDDEN:
+    case ERR_RATE_LIMITED:
+    case ERR_TOO_LARGE:
+    case ERR_URI_TOO_LONG:
+    case ERR_HEADERS_TOO_LARGE:
+    case ERR_REQUEST_TIMEOUT:
+    case ERR_OVERLOADED:
+    case ERR_UNAVAILABLE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Nothing that a client chose: routes, methods and statuses are few. */
+static void count_request(const struct http_request *req, const struct route_match *match,
+                          const struct error *error, int status)
+{
+    static const char *const methods[] = {"GET",   "HEAD",   "POST",   "PUT",
+                                          "PATCH", "DELETE", "OPTIONS"};
+    const char *method = "OTHER";
+    char text[16];
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (req->method == 1U << i)
+            method = methods[i];
+    }
+    (void)snprintf(text, sizeof(text), "%d", status);
+    metrics_observe(METRIC_HTTP_DURATION, (double)(clock_us() - req->arrived_us) / 1e6,
+                    match->route ? match->route->pattern : "unknown", method, text);
+    if (is_rejection(error->code))
+        metrics_add(METRIC_REJECTED, 1, error_name(error->code));
 }
 
 /* Whoever finds a part away may come back soon. */
@@ -162,7 +201,9 @@ int api_serve(struct api *api, struct http_stream *stream, struct arena *a)
     }
     if (api->gate.leave)
         api->gate.leave(api->gate.context);
-    log_request(api, req, &res, &match, &error, is_sent);
+    int status = error.code == ERR_STOPPED || !is_sent ? STATUS_CLIENT_LEFT : res.status;
+    log_request(api, req, &res, &match, &error, status);
+    count_request(req, &match, &error, status);
     bool is_parsed = strcmp(req->media_type, "application/json") == 0 ||
                      strcmp(req->media_type, "multipart/form-data") == 0;
     api->trace.parsed_bytes = is_parsed ? req->body_read : 0;

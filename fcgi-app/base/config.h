@@ -60,6 +60,8 @@ struct config {
     int hub_max_clients;
     /* [auth] */
     double auth_stale_seconds;
+    /* [metrics] */
+    const char *metrics_allow; /* addresses that need no key for /metrics; default "" */
 
     struct config_task_limit *task_limits; /* [task NAME] sections, in order */
     int task_limit_count;

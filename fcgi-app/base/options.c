@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/log.h"
 
 #define KIB 1024.0
@@ -24,7 +25,7 @@
 static const char *const kind_names[] = {
     [KIND_INT] = "integer",    [KIND_BYTES] = "bytes (K, M, G)", [KIND_SECONDS] = "seconds",
     [KIND_TEXT] = "text",      [KIND_NAMES] = "names",           [KIND_PATH] = "path",
-    [KIND_LOG_LEVEL] = "word",
+    [KIND_LOG_LEVEL] = "word", [KIND_ADDRESSES] = "addresses",
 };
 
 const struct option_section option_sections[] = {
@@ -37,6 +38,7 @@ const struct option_section option_sections[] = {
     {"jobs", "The runner, and what clients may ask of jobs."},
     {"hub", "The process that holds waiting clients."},
     {"auth", "Keys, which the hub reads from the database for all processes of its host."},
+    {"metrics", "The page for Prometheus."},
     {NULL, NULL},
 };
 
@@ -148,6 +150,9 @@ const struct option options[] = {
     {OPTION(auth, stale_seconds), KIND_SECONDS, .fallback = "300", .min = 5, .max = 86400,
      .help = "How long the keys that are known hold while the database is away; then requests are answered with 503."},
 
+    {OPTION(metrics, allow), KIND_ADDRESSES, .fallback = "", .min = 0, .max = 180,
+     .help = "Who may read /metrics without a key, besides this host itself."},
+
     {.name = NULL},
 };
 /* clang-format on */
@@ -241,7 +246,8 @@ static bool set_text(const struct option *o, struct arena *a, struct config *cfg
 {
     size_t size = strlen(text);
     if ((double)size < o->min || (double)size > o->max || !is_plain_text(text) ||
-        (o->kind == KIND_PATH && text[0] != '/') || (o->kind == KIND_NAMES && !is_names(text)))
+        (o->kind == KIND_PATH && text[0] != '/') || (o->kind == KIND_NAMES && !is_names(text)) ||
+        (o->kind == KIND_ADDRESSES && !address_list_is_valid(text)))
         return false;
     *(const char **)member(cfg, o) = arena_strdup(a, text);
     return true;
@@ -277,7 +283,8 @@ bool option_set(const struct option *o, struct arena *a, struct config *cfg, con
         *(int *)member(cfg, o) = value > (int)o->max ? (int)o->max : value;
         return true;
     }
-    if (o->kind == KIND_TEXT || o->kind == KIND_NAMES || o->kind == KIND_PATH)
+    if (o->kind == KIND_TEXT || o->kind == KIND_NAMES || o->kind == KIND_PATH ||
+        o->kind == KIND_ADDRESSES)
         return set_text(o, a, cfg, text);
     return set_number(o, cfg, text);
 }
@@ -330,6 +337,12 @@ void option_add_allowed(const struct option *o, struct strbuf *out)
     case KIND_PATH:
         strbuf_addf(out, "an absolute path of up to %.0f bytes", o->max);
         break;
+    case KIND_ADDRESSES:
+        strbuf_addf(out,
+                    "addresses and networks (10.0.0.7, 10.0.0.0/8, 2001:db8::/32) with spaces "
+                    "between, up to %.0f bytes",
+                    o->max);
+        break;
     case KIND_LOG_LEVEL:
         strbuf_addstr(out, "debug, info, warning or error");
         break;
@@ -358,6 +371,7 @@ void option_add_value(const struct option *o, const struct config *cfg, struct s
     case KIND_TEXT:
     case KIND_NAMES:
     case KIND_PATH:
+    case KIND_ADDRESSES:
         strbuf_addstr(out, *(const char *const *)value);
         break;
     }

@@ -22,6 +22,7 @@ enum option_kind {
     KIND_TEXT,      /* min and max are its length */
     KIND_NAMES,     /* names of modules, separated by spaces */
     KIND_PATH,      /* absolute */
+    KIND_ADDRESSES, /* a list as base/address.h has it */
     KIND_LOG_LEVEL, /* int, of enum log_level */
 };
 

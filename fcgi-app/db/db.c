@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/strbuf.h"
 #include "db/db_internal.h"
 
@@ -182,6 +183,7 @@ static void plan_retry(struct db *db)
 
 void db_lose(struct db *db, const struct error *why)
 {
+    metrics_add(METRIC_DB_FAILURES, 1);
     struct db_failure failure = {.error = *why, .trouble = DB_AWAY};
     if (db->transaction == DB_IN_TRANSACTION) {
         db->transaction = DB_TRANSACTION_FAILED;
@@ -315,11 +317,15 @@ static void finish_head(struct db *db)
         PQclear(result);
         result = NULL;
     }
+    int64_t now_us = clock_us();
+    metrics_observe(METRIC_DB_LATENCY, (double)(now_us - db->used_us) / 1e6);
+    if (db->is_failed && !is_spoilt && failure.error.code == ERR_UNAVAILABLE)
+        metrics_add(METRIC_DB_FAILURES, 1);
     db->result = NULL;
     db->is_sent = db->is_pipelined = db->is_preparing = db->is_failed = false;
     db->empty_count = 0;
     db->deadline_us = DB_NEVER;
-    db->used_us = clock_us();
+    db->used_us = now_us;
     deliver(db, pop(db), result, &failure);
     if (is_spoilt && db->state == DB_OPEN)
         db_lose(db, &failure.error);

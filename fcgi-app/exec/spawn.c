@@ -9,8 +9,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/metrics.h"
 
 /* Move what goes to the child out of the way of its numbers, then onto them; close all else. */
 static void arrange_fds(const struct spawn *s)
@@ -116,4 +120,19 @@ int executor_spawn(const struct executor_launch *launch, pid_t *ret_pid, struct 
                       .fd_count = EXECUTOR_FD_MEMORY + 1,
                       .nice = launch->nice};
     return spawn(&s, ret_pid, reterr);
+}
+
+void executor_count_exit(int status, bool is_expected)
+{
+    char reason[32] = "failed";
+    const char *name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        (void)snprintf(reason, sizeof(reason), "recycled");
+    else if (is_expected && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        (void)snprintf(reason, sizeof(reason), "drained");
+    else if (WIFSIGNALED(status) && name)
+        (void)snprintf(reason, sizeof(reason), "SIG%s", name);
+    else if (WIFSIGNALED(status))
+        (void)snprintf(reason, sizeof(reason), "SIG%d", WTERMSIG(status));
+    metrics_add(METRIC_EXECUTOR_EXITS, 1, reason);
 }

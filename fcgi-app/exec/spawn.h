@@ -46,4 +46,8 @@ struct executor_launch {
 
 int executor_spawn(const struct executor_launch *launch, pid_t *ret_pid, struct error *reterr);
 
+/* Count an executor's end among the metrics; `is_expected`: it was killed since it is not needed
+ * any more. */
+void executor_count_exit(int status, bool is_expected);
+
 #endif

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/run_socket.h"
 #include "base/signals.h"
 #include "base/user.h"
@@ -166,6 +167,9 @@ static int open_hub(struct hub *h, const struct config *cfg, struct error *reter
     if (h->epoll_fd < 0)
         return error_errno(reterr, "hub: epoll_create1");
     int limit = raise_files(cfg->hub_max_clients);
+    struct error ignored;
+    if (metrics_open(cfg, &ignored) != 0)
+        log_write(LOG_WARNING, "nothing is counted for /metrics", LOG_ERR(ignored));
     /* The sockets while we may still write the directory; everything else without root. */
     if (open_sockets(h, cfg, reterr) != 0 || user_drop_root(cfg->server_user, reterr) != 0 ||
         open_signals(h, reterr) != 0 || add_source(h, h->signal_fd, &h->signal_fd, reterr) != 0 ||

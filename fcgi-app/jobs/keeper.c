@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 
 #define SECOND_US 1000000
 #define RESCUE_US 2000000
@@ -242,6 +243,10 @@ static void on_rescued(void *context, const struct db_rows *rows, const struct e
         log_write(LOG_WARNING, "rescued the jobs of dead runners",
                   LOG_INT("runners", rescue.fenced), LOG_INT("returned", rescue.returned),
                   LOG_INT("failed", rescue.failed));
+    if (rescue.fenced > 0)
+        metrics_add(METRIC_RUNNERS_FENCED, (double)rescue.fenced);
+    if (rescue.returned + rescue.failed > 0)
+        metrics_add(METRIC_JOBS_RESCUED, (double)(rescue.returned + rescue.failed));
     if (rescue.returned > 0)
         claim_wake(r);
 }

@@ -277,11 +277,8 @@ static void on_recorded(struct runner *r, const struct db_rows *rows)
 static void replace_result(struct attempt *t)
 {
     (void)error_set(&t->error, ERR_INTERNAL, "The result could not be stored.");
-    if (t->verdict == POLICY_SUCCEEDED) {
-        t->runner->counts.succeeded--;
-        t->runner->counts.failed++;
+    if (t->verdict == POLICY_SUCCEEDED)
         t->verdict = POLICY_FAILED;
-    }
     t->result_json = t->outputs_json = NULL;
     t->blob_keys = NULL;
     t->run.output_count = 0;

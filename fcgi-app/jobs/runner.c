@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/signals.h"
 #include "base/user.h"
 #include "jobs/priority.h"
@@ -106,6 +107,7 @@ static void open_connections(struct runner *r)
 
 static int open_runner(struct runner *r, struct error *reterr)
 {
+    struct error ignored;
     r->signal_fd = r->crews_fd = r->wake.fd = r->status.fd = -1;
     r->scratch = arena_new();
     r->started_us = clock_us();
@@ -114,6 +116,8 @@ static int open_runner(struct runner *r, struct error *reterr)
     if (getrandom(&r->random, sizeof(r->random), 0) != (ssize_t)sizeof(r->random) || !r->random)
         r->random = (uint64_t)r->started_us | 1;
     raise_limits();
+    if (metrics_open(r->config, &ignored) != 0)
+        log_write(LOG_WARNING, "nothing is counted for /metrics", LOG_ERR(ignored));
     r->autogroup = priority_yield(); /* before root is given up: then nothing refuses it */
     if (status_open(r, reterr) != 0 ||
         run_socket_open(r->config, "runner.wake", SOCK_DGRAM, 0, true, &r->wake, reterr) != 0 ||
@@ -256,12 +260,36 @@ static int64_t earliest(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* What was counted since the last time: of thousands of jobs a second few additions are left. */
+static void publish_counts(struct runner *r)
+{
+    const struct runner_counts *now = &r->counts, *then = &r->published;
+    const struct {
+        const char *result;
+        uint64_t count;
+    } ends[] = {
+        {"succeeded", now->succeeded - then->succeeded}, {"failed", now->failed - then->failed},
+        {"retried", now->retried - then->retried},       {"crashed", now->crashed - then->crashed},
+        {"returned", now->returned - then->returned},    {"stale", now->stale - then->stale},
+    };
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        if (ends[i].count > 0)
+            metrics_add(METRIC_JOBS_ENDED, (double)ends[i].count, ends[i].result);
+    }
+    if (now->claimed > then->claimed)
+        metrics_add(METRIC_JOBS_CLAIMED, (double)(now->claimed - then->claimed));
+    if (now->fenced > then->fenced)
+        metrics_add(METRIC_LEASES_LOST, (double)(now->fenced - then->fenced));
+    r->published = r->counts;
+}
+
 /* All that can be done without waiting; returns when to be called again at the latest. */
 static int64_t step(struct runner *r)
 {
     int64_t now_us = clock_us();
     int64_t next_us = now_us + LOOP_US;
     next_us = earliest(next_us, generations_step(r, now_us));
+    publish_counts(r);
     next_us = earliest(next_us, attempts_return_surplus(r, now_us));
     if (attempts_feed(r))
         next_us = now_us;
@@ -334,10 +362,12 @@ int runner_main(const struct config *cfg)
         return 1;
     r->config = cfg;
     int status = open_runner(r, &error) == 0 ? 0 : 1;
-    if (status == 0)
+    if (status == 0) {
         run(r);
-    else
+        publish_counts(r);
+    } else {
         log_write(LOG_ERROR, "runner cannot start", LOG_ERR(error));
+    }
     close_runner(r);
     free(r);
     if (status == 0)

@@ -204,7 +204,7 @@ struct runner {
     int spare_count;
     struct keeper keeper;
     struct report report;
-    struct runner_counts counts;
+    struct runner_counts counts, published; /* in the metrics, until now */
 
     size_t input_bytes; /* loaded for runs that have not ended */
     size_t kept_bytes;  /* results and outputs that are not recorded yet */

@@ -288,6 +288,8 @@ bool generation_reap(struct generation *g, pid_t pid, int status)
     if (!c)
         return false;
     count_exit(&g->exits[c->kind], status);
+    if (c->kind == CHILD_EXECUTOR)
+        executor_count_exit(status, g->state == GENERATION_DRAINING);
     log_exit(g, c, status);
     plan_restart(g, c, status);
     close_fd(&c->lifeline_fd);

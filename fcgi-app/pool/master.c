@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/run_socket.h"
 #include "base/signals.h"
 #include "base/user.h"
@@ -124,7 +125,10 @@ static int open_master(struct master *m, struct arena *a, const struct config *c
     m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (m->epoll_fd < 0)
         return error_errno(reterr, "master: epoll_create1");
-    /* The socket while we may still write the directory; everything else without root. */
+    struct error ignored;
+    /* Files and the socket while we may still write the directory; everything else without root. */
+    if (metrics_open(cfg, &ignored) != 0)
+        log_write(LOG_WARNING, "nothing is counted for /metrics", LOG_ERR(ignored));
     if (open_status_socket(m, cfg, reterr) != 0 || user_drop_root(cfg->server_user, reterr) != 0 ||
         open_signals(m, reterr) != 0 || watch(m, m->signal_fd, &m->signal_fd, reterr) != 0 ||
         watch(m, m->status.fd, &m->status, reterr) != 0)

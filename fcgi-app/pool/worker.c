@@ -20,6 +20,7 @@
 #include "api/api.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "db/job.h"
 #include "http/stream.h"
 #include "pool/pool.h"
@@ -251,6 +252,8 @@ int worker_main(enum pool_kind kind, int index, const struct config *cfg)
     static struct worker w;
     struct error error;
     w.config = cfg;
+    if (metrics_open(cfg, &error) != 0)
+        log_write(LOG_WARNING, "nothing is counted for /metrics", LOG_ERR(error));
     if (open_worker(&w, kind, index, &error) != 0) {
         log_write(LOG_ERROR, "worker cannot start", LOG_ERR(error));
         return 1;

@@ -85,6 +85,11 @@ bool snapshot_has_keys(const struct snapshot *s)
     return s->map.header && s->map.header->sealed.has_keys != 0;
 }
 
+int snapshot_count(const struct snapshot *s)
+{
+    return s->map.header ? (int)s->map.header->sealed.count : 0;
+}
+
 static int compare_id(const void *id, const void *record)
 {
     return strncmp(id, ((const struct key_record *)record)->id, KEY_ID_LENGTH);

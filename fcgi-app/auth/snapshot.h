@@ -38,6 +38,9 @@ enum snapshot_state snapshot_refresh(struct snapshot *s);
  */
 bool snapshot_has_keys(const struct snapshot *s);
 
+/* How many keys it holds; 0 also where nothing is known. Not whether there are any: see above. */
+int snapshot_count(const struct snapshot *s);
+
 /* Seconds since the hub compared it with the database; infinite when it never did. */
 double snapshot_age(const struct snapshot *s);
 

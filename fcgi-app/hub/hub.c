@@ -25,6 +25,7 @@
 #include "base/signals.h"
 #include "base/user.h"
 #include "hub/client.h"
+#include "hub/keys.h"
 #include "hub/status.h"
 
 #define BACKLOG 4096
@@ -41,12 +42,14 @@ struct hub {
     int epoll_fd, signal_fd;
     int64_t started_us;
     struct watch *watch;
+    struct keys *keys;
     struct clients clients;
-    bool is_listening;                                  /* epoll tells of new clients */
-    int64_t pause_us;                                   /* no new ones until then; 0: none */
-    int64_t finish_us;                                  /* TERM came: over by then. 0: it did not */
-    int64_t refused_log_us, limit_log_us, pause_log_us; /* when they were last logged */
-    uint64_t limit_logged;                              /* clients over the limit that are logged */
+    bool is_listening; /* epoll tells of new clients */
+    int64_t pause_us;  /* no new ones until then; 0: none */
+    int64_t finish_us; /* TERM came: over by then. 0: it did not */
+    /* When they were last logged. */
+    int64_t refused_log_us, limit_log_us, pause_log_us, unwritten_log_us;
+    uint64_t limit_logged; /* clients over the limit that are logged */
 };
 
 /* ---- the log */
@@ -88,7 +91,8 @@ static void on_secret_known(void *context)
 
 static void on_connected(void *context)
 {
-    (void)context;
+    struct hub *h = context;
+    keys_connected(h->keys);
     log_write(LOG_INFO, "connected to the database");
 }
 
@@ -103,6 +107,29 @@ static void on_refused(void *context, const struct error *error)
     struct hub *h = context;
     if (is_log_due(&h->refused_log_us))
         log_write(LOG_ERROR, "the database refused a statement", LOG_ERR(*error));
+}
+
+/* ---- keys */
+
+static void on_keys_changed(void *context)
+{
+    struct hub *h = context;
+    keys_notified(h->keys);
+}
+
+static void on_unwritten(void *context, const struct error *error)
+{
+    struct hub *h = context;
+    if (is_log_due(&h->unwritten_log_us))
+        log_write(LOG_ERROR, "the keys cannot be written; workers go on with those they have",
+                  LOG_ERR(*error));
+}
+
+static int open_keys(struct hub *h, const struct config *cfg, struct error *reterr)
+{
+    const struct keys_events events = {
+        .refused = on_refused, .unwritten = on_unwritten, .context = h};
+    return keys_open(cfg, watch_db(h->watch), &events, &h->keys, reterr);
 }
 
 /* ---- start */
@@ -157,6 +184,7 @@ static int open_hub(struct hub *h, const struct config *cfg, struct error *reter
     const struct watch_events events = {.found = on_found,
                                         .secret_known = on_secret_known,
                                         .connected = on_connected,
+                                        .keys_changed = on_keys_changed,
                                         .lost = on_lost,
                                         .refused = on_refused,
                                         .context = h};
@@ -176,7 +204,7 @@ static int open_hub(struct hub *h, const struct config *cfg, struct error *reter
         add_source(h, h->status.fd, &h->status, reterr) != 0 ||
         add_source(h, h->listening.fd, &h->listening, reterr) != 0 ||
         clients_open(&h->clients, h->epoll_fd, limit, cfg->cores, reterr) != 0 ||
-        watch_open(cfg, &events, &h->watch, reterr) != 0)
+        watch_open(cfg, &events, &h->watch, reterr) != 0 || open_keys(h, cfg, reterr) != 0)
         return -1;
     h->clients.watch = h->watch;
     h->is_listening = true;
@@ -189,6 +217,7 @@ static void close_hub(struct hub *h)
     run_socket_close(&h->status);
     clients_close(&h->clients);
     watch_close(h->watch);
+    keys_close(h->keys);
     if (h->signal_fd >= 0)
         (void)close(h->signal_fd);
     if (h->epoll_fd >= 0)
@@ -247,7 +276,8 @@ static void answer_status(const struct hub *h)
     int fd = accept4(h->status.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
-    const struct hub_status status = {.started_us = h->started_us, .clients = &h->clients};
+    const struct hub_status status = {
+        .started_us = h->started_us, .clients = &h->clients, .keys = keys_status(h->keys)};
     struct strbuf out = STRBUF_INIT;
     hub_status_print(&status, &out);
     (void)send(fd, out.text, out.size, MSG_NOSIGNAL);
@@ -301,6 +331,7 @@ static void run(struct hub *h)
         struct pollfd polls[2];
         set_listening(h);
         int64_t due_us = earliest(watch_poll(h->watch, &polls[1]), clients_due(&h->clients));
+        due_us = earliest(due_us, keys_due(h->keys));
         if (h->finish_us != 0)
             due_us = earliest(due_us, h->finish_us);
         if (h->pause_us != 0)
@@ -309,6 +340,7 @@ static void run(struct hub *h)
         (void)poll(polls, 2, due_us == INT64_MAX ? -1 : clock_poll_ms(due_us));
         take_events(h);
         watch_step(h->watch);
+        keys_step(h->keys);
         clients_tick(&h->clients);
         log_limit(h);
     }

@@ -4,6 +4,7 @@
  */
 #include "hub/status.h"
 
+#include <math.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -38,6 +39,11 @@ void hub_status_print(const struct hub_status *status, struct strbuf *out)
                 "\"notifications\":%llu}",
                 watch.jobs, watch.is_connected ? "true" : "false", watch.poll_seconds,
                 (unsigned long long)watch.statements, (unsigned long long)watch.notifications);
+    strbuf_addf(out, ",\"keys\":{\"count\":%d,\"age_s\":", status->keys.count);
+    if (isfinite(status->keys.age_seconds))
+        strbuf_addf(out, "%.3f}", status->keys.age_seconds);
+    else
+        strbuf_addstr(out, "null}");
     strbuf_addstr(out, ",\"totals\":{");
     for (size_t i = 0; i < sizeof(totals) / sizeof(totals[0]); i++)
         strbuf_addf(out, "%s\"%s\":%llu", i > 0 ? "," : "", totals[i].name,

@@ -10,6 +10,7 @@
 
 #include "base/strbuf.h"
 #include "hub/client.h"
+#include "hub/keys.h"
 
 #define HUB_STATUS_VERSION 1
 #define HUB_STATUS_SOCKET "hub.status"
@@ -17,6 +18,7 @@
 struct hub_status {
     int64_t started_us;
     const struct clients *clients;
+    struct keys_status keys;
 };
 
 /* Append the JSON object. */

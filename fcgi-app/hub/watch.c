@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/key.h"
 
 #define POLL_US_MIN 1000000
 #define POLL_US_MAX 5000000
@@ -239,6 +240,8 @@ static void lost(void *context, const struct error *error)
 static void notified(void *context, const char *channel, const char *payload)
 {
     struct watch *w = context;
+    if (strcmp(channel, KEY_CHANNEL) == 0)
+        w->events.keys_changed(w->events.context);
     if (strcmp(channel, JOB_CHANNEL_CHANGED) != 0)
         return;
     for (const char *at = payload; *at;) {
@@ -334,7 +337,7 @@ void watch_step(struct watch *w)
 int watch_open(const struct config *cfg, const struct watch_events *events,
                struct watch **ret_watch, struct error *reterr)
 {
-    static const char *const channels[] = {JOB_CHANNEL_CHANGED, NULL};
+    static const char *const channels[] = {JOB_CHANNEL_CHANGED, KEY_CHANNEL, NULL};
     struct watch *w = calloc(1, sizeof(*w));
     if (w)
         w->buckets = calloc(BUCKETS_MIN, sizeof(struct watched *));
@@ -375,6 +378,11 @@ void watch_close(struct watch *w)
     free(w->buckets);
     arena_free(w->scratch);
     free(w);
+}
+
+struct db *watch_db(const struct watch *w)
+{
+    return w->db;
 }
 
 const struct db_secret *watch_secret(const struct watch *w)

@@ -48,6 +48,7 @@ struct watch_events {
                   struct arena *scratch);
     void (*secret_known)(void *context); /* ids can be checked; called after each connect */
     void (*connected)(void *context);
+    void (*keys_changed)(void *context); /* as the database notified */
     void (*lost)(void *context, const struct error *error);
     void (*refused)(void *context,
                     const struct error *error); /* a statement failed; it is tried again */
@@ -60,6 +61,9 @@ struct watch;
 int watch_open(const struct config *cfg, const struct watch_events *events,
                struct watch **ret_watch, struct error *reterr);
 void watch_close(struct watch *w); /* NULL is fine */
+
+/* The connection, for who asks for something else besides. */
+struct db *watch_db(const struct watch *w);
 
 /* NULL until it is known. */
 const struct db_secret *watch_secret(const struct watch *w);

@@ -250,6 +250,7 @@ static void add_view(struct strbuf *out, struct arena *a, const struct db_secret
     add_problem(&v, error);
     add_attempts(&v, error);
     add_tags(&v);
+    add_text(&v, ",\"traceparent\":", row->traceparent);
     add_links(&v);
     strbuf_addch(out, '}');
 }

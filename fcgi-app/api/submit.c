@@ -246,6 +246,7 @@ struct job_new submit_job(struct arena *a, const struct http_request *req,
         .lane = arena_printf(a, "%s/%s", task_class_name(task->class), task->module),
         .params = binding_print(a, binding),
         .request_id = req->request_id,
+        .traceparent = req->traceparent[0] ? req->traceparent : NULL,
     };
     if (binding->blob_count > 0)
         collect_blobs(a, binding, &job);

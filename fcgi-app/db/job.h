@@ -64,7 +64,7 @@ struct job_new {
     int tag_count;
     const int64_t *blobs; /* keys of blobs that the params refer to; checked to exist */
     int blob_count;
-    const char *request_id; /* NULL: none */
+    const char *request_id, *traceparent; /* NULL: none */
 };
 
 /* An Idempotency-Key; NULL key: none. */
@@ -111,7 +111,7 @@ struct job_output {
 struct job_row {
     int64_t id, lease;
     enum job_state state;
-    const char *task, *lane, *tenant, *params, *unique_key, *request_id;
+    const char *task, *lane, *tenant, *params, *unique_key, *request_id, *traceparent;
     const char **tags; /* ends with NULL; NULL: none */
     int priority, attempt, crashes, max_attempts;
     double timeout_seconds; /* NaN: the task's own */
@@ -187,7 +187,7 @@ struct job_claimed {
     int64_t id, lease;
     int attempt, crashes, max_attempts;
     double timeout_seconds; /* NaN: the task's own */
-    const char *task, *params, *tenant, *request_id;
+    const char *task, *params, *tenant, *request_id, *traceparent;
     bool is_watched;
     int64_t wait_us; /* since it was ready */
 };

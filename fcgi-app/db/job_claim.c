@@ -44,10 +44,10 @@ static const char job_claim_sql[] =
     "    WHERE j.id = ANY (ARRAY(SELECT f.id FROM few f)) "
     "    RETURNING j.id, j.lease, j.attempt, j.crashes, j.max_attempts, j.timeout_seconds, j.task, "
     "              j.params, j.tenant, j.request_id, j.is_watched, j.lane, j.priority, j.vtime, "
-    "              j.ready_at) "
+    "              j.ready_at, j.traceparent) "
     "SELECT t.id, t.lease, t.attempt, t.crashes, t.max_attempts, t.timeout_seconds, t.task, "
     "       t.params, t.tenant, t.request_id, t.is_watched, "
-    "       (extract(epoch FROM now() - t.ready_at) * 1000000)::bigint, "
+    "       (extract(epoch FROM now() - t.ready_at) * 1000000)::bigint, t.traceparent, "
     "       (SELECT gangsaw.tell_watchers(array_agg(w.id)) FROM taken w WHERE w.is_watched "
     "        HAVING count(*) > 0) "
     "FROM taken t "
@@ -92,6 +92,7 @@ int job_claim_read(const struct db_rows *rows, struct arena *a, struct job_claim
             .request_id = copy_text(rows, i, 9, a),
             .is_watched = db_get_bool(rows, i, 10),
             .wait_us = db_get_int(rows, i, 11),
+            .traceparent = copy_text(rows, i, 12, a),
         };
     }
     *ret_jobs = jobs;

@@ -40,7 +40,7 @@ static const struct db_statement complete_statement = {
         "        nullif(g.cpu_us, -1)::double precision / 1000 AS cpu_ms, "
         "        j.attempt, j.crashes + g.crashes AS crashes, j.max_attempts, j.priority, j.lane, "
         "        j.task, j.tenant, j.params, j.unique_key, j.tags, j.blobs, j.request_id, "
-        "        j.attempts, "
+        "        j.attempts, j.traceparent, "
         "        g.error::json AS error, g.result::json AS result, g.outputs::json AS outputs, "
         "        g.blobs::bigint[] AS output_blobs, j.is_watched), " JOB_KEEP_ENDED ", "
         "changed AS (SELECT e.id, e.is_watched FROM ended e) "

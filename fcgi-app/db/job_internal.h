@@ -24,14 +24,14 @@
     "(extract(epoch FROM a.ready_at) * 1000000)::bigint, "                                       \
     "(extract(epoch FROM a.started_at) * 1000000)::bigint, "                                     \
     "(extract(epoch FROM a.finished_at) * 1000000)::bigint, a.run_ms, a.cpu_ms, a.attempts, "    \
-    "a.error, " result ", a.outputs"
+    "a.error, " result ", a.outputs, a.traceparent"
 #define JOB_COLUMNS_SHORT JOB_COLUMNS("NULL", "NULL")
 #define JOB_COLUMNS_RESULT JOB_COLUMNS("NULL", "a.result")
 
 #define JOB_DONE_COLUMNS                                                                         \
     "id, lease, created_at, ready_at, started_at, finished_at, state, timeout_seconds, run_ms, " \
     "cpu_ms, attempt, crashes, max_attempts, priority, lane, task, tenant, params, unique_key, " \
-    "tags, blobs, request_id, attempts, error, result, outputs"
+    "tags, blobs, request_id, attempts, error, result, outputs, traceparent"
 
 /*
  * The end of jobs, in CTEs that follow `ended`: rows that have the columns above, `is_watched`, and

@@ -131,6 +131,7 @@ static void read_row(const struct db_rows *rows, int row, struct arena *a, struc
         .attempts = read_text(rows, row, 23, a),
         .error = read_text(rows, row, 24, a),
         .result = read_text(rows, row, 25, a),
+        .traceparent = read_text(rows, row, 27, a),
     };
     read_outputs(rows, row, 26, a, job);
 }

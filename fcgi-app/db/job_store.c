@@ -32,10 +32,10 @@ static const struct db_statement store_statement = {
         "                ELSE now() + u.delay_us * interval '1 microsecond' END AS ready_at "
         "    FROM unnest($2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], "
         "                $7::bigint[], $8::integer[], $9::bigint[], $10::text[], $11::text[], "
-        "                $12::text[], $13::text[]) "
+        "                $12::text[], $13::text[], $15::text[]) "
         "        AS u (task, lane, params, priority, run_at_us, delay_us, max_attempts, "
         "timeout_us, "
-        "              unique_key, tags, blobs, request_id)), "
+        "              unique_key, tags, blobs, request_id, traceparent)), "
         "ranked AS ("
         "    SELECT g.*, g.ready_at > now() AS is_later, "
         "           row_number() OVER (PARTITION BY g.lane, g.priority, g.ready_at > now() "
@@ -51,12 +51,12 @@ static const struct db_statement store_statement = {
         "stored AS ("
         "    INSERT INTO gangsaw.job (id, tenant, task, lane, params, priority, vtime, state, "
         "                             ready_at, max_attempts, timeout_seconds, unique_key, tags, "
-        "                             blobs, request_id) "
+        "                             blobs, request_id, traceparent) "
         "    SELECT p.id, $1::text, p.task, p.lane, p.params::json, p.priority, p.vtime, "
         "           CASE WHEN p.is_later THEN 'scheduled' ELSE 'queued' END::gangsaw.job_state, "
         "           p.ready_at, p.max_attempts, nullif(p.timeout_us, -1) / 1000000.0, "
         "p.unique_key, "
-        "           p.tags::text[], p.blobs::bigint[], p.request_id "
+        "           p.tags::text[], p.blobs::bigint[], p.request_id, p.traceparent "
         "    FROM placed p "
         "    ORDER BY p.unique_key COLLATE \"C\", p.task COLLATE \"C\", p.id "
         "    ON CONFLICT (tenant, task, unique_key) WHERE unique_key IS NOT NULL DO NOTHING "
@@ -174,7 +174,7 @@ static int64_t seconds_us(double seconds)
 }
 
 /* The values of store_statement. */
-#define STORE_VALUES 14
+#define STORE_VALUES 15
 static void fill_values(struct arena *a, const struct slice *s,
                         struct db_value ret_values[STORE_VALUES])
 {
@@ -186,7 +186,7 @@ static void fill_values(struct arena *a, const struct slice *s,
     const char **task = arena_alloc(a, texts), **lane = arena_alloc(a, texts);
     const char **params = arena_alloc(a, texts), **unique_key = arena_alloc(a, texts);
     const char **tags = arena_alloc(a, texts), **blobs = arena_alloc(a, texts);
-    const char **request_id = arena_alloc(a, texts);
+    const char **request_id = arena_alloc(a, texts), **traceparent = arena_alloc(a, texts);
 
     for (int i = 0; i < n; i++) {
         const struct job_new *job = &s->jobs[s->waiting[i]];
@@ -203,6 +203,7 @@ static void fill_values(struct arena *a, const struct slice *s,
         tags[i] = tags_text(a, job);
         blobs[i] = blobs_text(a, job);
         request_id[i] = job->request_id;
+        traceparent[i] = job->traceparent;
     }
     struct db_value values[STORE_VALUES] = {
         db_text(TENANT),
@@ -219,6 +220,7 @@ static void fill_values(struct arena *a, const struct slice *s,
         db_texts(a, blobs, n),
         db_texts(a, request_id, n),
         db_bool(has_unique(s)),
+        db_texts(a, traceparent, n),
     };
     memcpy(ret_values, values, sizeof(values));
 }
@@ -362,6 +364,7 @@ struct job_row job_new_row(const struct job_new *job, const struct job_stored *s
         .params = job->params,
         .unique_key = job->unique_key,
         .request_id = job->request_id,
+        .traceparent = job->traceparent,
         .tags = tags,
         .priority = job->priority,
         .max_attempts = job->max_attempts,

@@ -116,6 +116,7 @@ struct attempt *attempt_begin(struct runner *r, enum task_class class,
     t->params_size = size;
     t->tenant = arena_strdup(a, job->tenant);
     t->request_id = job->request_id ? arena_strdup(a, job->request_id) : NULL;
+    t->traceparent = job->traceparent ? arena_strdup(a, job->traceparent) : NULL;
     policy_observe(&r->classes[class].mean_bytes, (double)size);
     enter_place(t, attempt_buffer(t));
     return t;

@@ -68,6 +68,7 @@ static void log_end(struct attempt *t, const struct error *error, const char *jo
     t->is_logged = true;
     run_report(r->config, &(struct run_report){.task = t->task_name,
                                                .request_id = t->request_id,
+                                               .traceparent = t->traceparent,
                                                .tenant = t->tenant,
                                                .job = id,
                                                .attempt = t->attempt,

@@ -54,7 +54,7 @@ struct attempt {
     enum task_class class;
     int attempt, crashes, max_attempts;
     double timeout_seconds; /* NaN: the task's own */
-    const char *task_name, *params, *tenant, *request_id;
+    const char *task_name, *params, *tenant, *request_id, *traceparent;
     struct runner_generation *generation; /* under which its task was found; NULL before */
     const struct task_desc *task;
     bool is_prepared; /* parameters are read */

@@ -392,3 +392,44 @@ def test_two_traces_are_none(stack):
     _, id = exchange(stack, raw_request("GET", "/v1/tasks", {}, headers=field + field))
     line = wait_until(lambda: of(lines_of(stack, "api"), "request", request_id=id))[0]
     assert "traceparent" not in line
+
+
+def test_a_job_keeps_its_trace_to_the_end(stack):
+    job = stack.submit("faults.error", {"code": "invalid-input"}, headers={"traceparent": TRACEPARENT})
+    assert job["traceparent"] == TRACEPARENT
+    ended = stack.wait_for_job(job["id"])
+    assert (ended["state"], ended["traceparent"]) == ("failed", TRACEPARENT)
+    other = {"traceparent": TRACEPARENT[:-1] + "0"}  # who asks for it later has a trace of his own
+    assert stack.post(f"/v1/jobs/{job['id']}/retry", headers=other).json()["traceparent"] == TRACEPARENT
+    stack.wait_for_job(job["id"])
+    wait_until(lambda: len(attempts(stack, job["id"])) == 2)
+    assert {line["traceparent"] for line in attempts(stack, job["id"])} == {TRACEPARENT}
+
+
+def test_a_job_without_a_trace_has_none(stack):
+    job = stack.submit(SUM, {"n": 1})
+    assert job["traceparent"] is None
+    assert stack.wait_for_job(job["id"])["traceparent"] is None
+    assert "traceparent" not in run_line(stack, "runner", job=job["id"])
+
+
+def test_all_jobs_of_a_batch_have_its_trace(stack):
+    body = {"jobs": [{"task": SUM, "params": {"n": n}} for n in (1, 2)]}
+    answer = stack.post("/v1/jobs", json=body, headers={"traceparent": TRACEPARENT})
+    assert [job["traceparent"] for job in answer.json()["jobs"]] == [TRACEPARENT] * 2
+    for job in answer.json()["jobs"]:
+        assert stack.wait_for_job(job["id"])["traceparent"] == TRACEPARENT
+
+
+def test_a_canceled_job_and_one_of_a_dead_runner_keep_their_trace(start_stack):
+    own = start_stack(faults=True, jobs_slots=1, jobs_lease_seconds=1)
+    ids = [own.submit("faults.cooperative", {"busy": False, "seconds": 600}, headers={"traceparent": TRACEPARENT})["id"]
+           for _ in range(2)]  # fmt: skip
+    own.wait_for_job(ids[0], "running")
+    own.post(f"/v1/jobs/{ids[1]}/cancel")
+    own.kill("runner")
+    own.wait_for_job(ids[1], "canceled")
+    own.start()  # a runner that finds the first one's lease run out
+    wait_until(lambda: own.job(ids[0])["attempt"] == 2, 60, "the second attempt")
+    assert [own.job(id)["traceparent"] for id in ids] == [TRACEPARENT] * 2
+    own.post(f"/v1/jobs/{ids[0]}/cancel")

@@ -10,6 +10,11 @@
 
 #include "base/schema_internal.h"
 
+#define WRITTEN_OUT_MAX 1000 /* characters of a pattern without its repetitions */
+#define GROUPS_MAX 100       /* one within the other */
+#define TEXT_OF(x) TEXT_OF_IT(x)
+#define TEXT_OF_IT(x) #x
+
 /* From the '[' of a bracket expression, "[^]a[:digit:]]", to its last ']' or the text's end. */
 static const char *skip_bracket(const char *p)
 {
@@ -24,6 +29,14 @@ static const char *skip_bracket(const char *p)
         }
     }
     return p;
+}
+
+/* The last character of what stands at `p`: a bracket expression, an escaped character, itself. */
+static const char *atom_end(const char *p)
+{
+    if (*p == '[')
+        return skip_bracket(p);
+    return *p == '\\' && p[1] != '\0' ? p + 1 : p;
 }
 
 /*
@@ -51,6 +64,54 @@ static const char *pattern_flaw(const char *p)
     return NULL;
 }
 
+/* How often "{m,n}" at *p repeats; *p moves to its end. */
+static size_t read_interval(const char **p)
+{
+    size_t bounds[2] = {0, 0};
+    int i = 0;
+    const char *c = *p + 1;
+    for (; *c && *c != '}'; c++) {
+        if (*c == ',')
+            i = 1;
+        else if (*c >= '0' && *c <= '9' && bounds[i] < WRITTEN_OUT_MAX)
+            bounds[i] = bounds[i] * 10 + (size_t)(*c - '0');
+    }
+    *p = *c ? c : c - 1;
+    size_t times = bounds[0] > bounds[1] ? bounds[0] : bounds[1];
+    return times > 1 ? times : 1;
+}
+
+/*
+ * regcomp() writes repetitions out: "((a{255}){255}){255}" took all the memory there is. What it
+ * would write is counted here.
+ */
+static bool is_too_large(const char *p)
+{
+    size_t before[GROUPS_MAX] = {0}; /* in each open group: all before its last atom */
+    size_t atom = 0, depth = 0;
+    for (; *p; p++) {
+        if (*p == '{') {
+            atom *= read_interval(&p);
+        } else if (*p == ')' && depth > 0) {
+            atom += before[depth--] + 1;
+        } else if (*p == '(') {
+            before[depth++] += atom;
+            if (depth == GROUPS_MAX)
+                return true;
+            before[depth] = atom = 0;
+        } else if (!strchr("*+?", *p)) {
+            before[depth] += atom;
+            atom = 1;
+            p = atom_end(p);
+            if (*p == '\0')
+                return false; /* regcomp() will say what is missing */
+        }
+        if (before[depth] + atom > WRITTEN_OUT_MAX)
+            return true;
+    }
+    return false;
+}
+
 static void release_pattern(void *object)
 {
     struct schema_pattern *pattern = object;
@@ -73,10 +134,7 @@ static void add_anchored(struct strbuf *sb, const char *p)
             strbuf_addstr(sb, *p == '^' ? "\\`" : "\\'");
             continue;
         }
-        if (*p == '\\')
-            p++;
-        else if (*p == '[')
-            p = skip_bracket(p);
+        p = atom_end(p);
         strbuf_add(sb, begin, (size_t)(p - begin) + 1);
     }
     strbuf_addch(sb, ')');
@@ -100,6 +158,10 @@ const struct schema_pattern *schema_pattern_compile(struct arena *a, const char 
                                                     char ret_why[SCHEMA_WHY_SIZE])
 {
     const char *flaw = pattern_flaw(text);
+    if (!flaw && is_too_large(text))
+        flaw = "has more than " TEXT_OF(
+            WRITTEN_OUT_MAX) " characters with its repetitions written "
+                             "out, or more than " TEXT_OF(GROUPS_MAX) " groups within each other";
     if (flaw) {
         (void)snprintf(ret_why, SCHEMA_WHY_SIZE, "%s", flaw);
         return NULL;

@@ -5,10 +5,22 @@
 #include "exec/run_report.h"
 
 #include "base/log.h"
+#include "base/metrics.h"
 
 static bool is_slow(const struct config *cfg, const struct run_report *r)
 {
     return (double)r->run_us > cfg->executor_slow_seconds * 1e6;
+}
+
+static void count(const struct run_report *r, const char *outcome)
+{
+    const char *task = r->is_unknown ? "unknown" : r->task;
+    metrics_add(METRIC_RUNS, 1, task, outcome);
+    metrics_observe(METRIC_RUN_WAIT, (double)r->wait_us / 1e6, task);
+    if (!r->was_started)
+        return;
+    metrics_observe(METRIC_RUN_DURATION, (double)r->run_us / 1e6, task);
+    metrics_add(METRIC_RUN_CPU, (double)r->cpu_us / 1e6, task);
 }
 
 static enum log_level level_of(const struct run_report *r, bool slow)
@@ -37,6 +49,7 @@ void run_report(const struct config *cfg, const struct run_report *r)
 {
     const char *outcome = r->error ? error_name(r->error->code) : "ok";
     bool slow = is_slow(cfg, r);
+    count(r, outcome);
     if (!r->is_quiet || slow)
         write_line(r, outcome, slow);
 }

@@ -15,6 +15,7 @@
 
 struct run_report {
     const char *task;
+    bool is_unknown; /* the catalogue has no such task: its name is none for metrics */
     const char *request_id, *traceparent; /* NULL: none */
     const char *tenant;                   /* NULL or "": none */
     const char *job;                      /* public id; NULL: a request's run */

@@ -67,6 +67,7 @@ static void log_end(struct attempt *t, const struct error *error, const char *jo
     db_id_format(&r->keeper.secret, DB_ID_JOB, t->id, id);
     t->is_logged = true;
     run_report(r->config, &(struct run_report){.task = t->task_name,
+                                               .is_unknown = !t->task,
                                                .request_id = t->request_id,
                                                .traceparent = t->traceparent,
                                                .tenant = t->tenant,

@@ -15,7 +15,9 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "exec/run_report.h"
+#include "scratch.h"
 
 #define TRACEPARENT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -173,6 +175,46 @@ static void test_a_quiet_run_is_logged_only_if_it_was_slow(void **state)
     assert_true(size > 0);
 }
 
+static void test_every_run_is_counted_also_the_quiet_one(void **state)
+{
+    static const char *const expected[] = {
+        "gangsaw_runs_total{task=\"a.b\",outcome=\"ok\"} 2\n",
+        "gangsaw_runs_total{task=\"a.b\",outcome=\"overloaded\"} 1\n",
+        "gangsaw_runs_total{task=\"unknown\",outcome=\"overloaded\"} 1\n",
+        "gangsaw_run_wait_seconds_count{task=\"a.b\"} 3\n",
+        "gangsaw_run_duration_seconds_count{task=\"a.b\"} 2\n",
+        "gangsaw_run_cpu_seconds_total{task=\"a.b\"} 0.5\n",
+    };
+    struct scratch scratch;
+    struct error error = {0};
+    struct strbuf page = STRBUF_INIT;
+    struct run_report good = {
+        .task = "a.b", .run_us = 1, .cpu_us = 250000, .was_started = true, .is_quiet = true};
+    struct run_report refused = {.task = "a.b", .error = &error, .is_quiet = true};
+    (void)state;
+    scratch_open(&scratch);
+    const struct config with_metrics = {
+        .server_run_dir = scratch.path, .server_user = "nobody", .executor_slow_seconds = 2};
+    assert_int_equal(metrics_open(&with_metrics, &error), 0);
+    (void)error_set(&error, ERR_OVERLOADED, "All places are taken.");
+    run_report(&with_metrics, &good);
+    run_report(&with_metrics, &good);
+    run_report(&with_metrics, &refused);
+    refused.task = "made.up";
+    refused.is_unknown = true;
+    run_report(&with_metrics, &refused);
+    metrics_print(&page);
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        if (!strstr(page.text, expected[i]))
+            fail_msg("no %s in %s", expected[i], page.text);
+    }
+    assert_null(strstr(page.text, "made.up"));
+    assert_null(strstr(page.text, "gangsaw_run_duration_seconds_count{task=\"unknown\"}"));
+    metrics_close();
+    strbuf_release(&page);
+    scratch_close(&scratch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_what_there_is_not_is_left_out),
         cmocka_unit_test(test_the_level_is_by_who_has_to_answer_for_it),
         cmocka_unit_test(test_a_quiet_run_is_logged_only_if_it_was_slow),
+        cmocka_unit_test(test_every_run_is_counted_also_the_quiet_one),
     };
     log_init("test", LOG_INFO);
     return cmocka_run_group_tests(tests, NULL, NULL);

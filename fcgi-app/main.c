@@ -14,6 +14,7 @@
 #include "exec/catalog.h"
 #include "http/problem.h"
 #include "hub/hub.h"
+#include "hub/key_command.h"
 #include "jobs/jobs.h"
 #include "pool/cgi.h"
 #include "pool/pool.h"
@@ -71,6 +72,11 @@ static int run_runner(const struct invocation *in)
 static int run_hub(const struct invocation *in)
 {
     return hub_main(in->config);
+}
+
+static int run_key(const struct invocation *in)
+{
+    return key_command(in->config, in->argc, in->argv);
 }
 
 static int run_migrate(const struct invocation *in)
@@ -161,6 +167,7 @@ static const struct command commands[] = {
     {"runner", "", "compute jobs", 0, true, false, run_runner, "runner"},
     {"hub", "", "hold clients that wait for jobs", 0, true, false, run_hub, "hub"},
     {"migrate", "", "bring the database's schema up to this version", 0, true, false, run_migrate, "migrate"},
+    {"key", "ACTION", "create, list or revoke keys of callers", 20, true, false, run_key, "key"},
     {"jobs", "[--json]", "how many jobs there are, and what waits", 1, true, false, run_jobs, "jobs"},
     {"status", "[--json]", "what the processes of this host are doing", 1, true, false, run_status, "status"},
     {"check-config", "", "print the effective configuration, or what is wrong with it", 0, true, false, run_check_config, "gangsaw"},

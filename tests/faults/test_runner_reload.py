@@ -35,7 +35,7 @@ def executors(stack, generation=None):
 
 
 def wait_for_generation(stack, number):
-    wait_until(lambda: status(stack)["generation"] == number, 30, f"generation {number}")
+    wait_until(lambda: status(stack)["generation"] == number, 60, f"generation {number}")
 
 
 def reload(stack):
@@ -67,7 +67,7 @@ def test_hup_renews_executors_behind_the_same_runner(one_slot):
 def test_a_reload_takes_the_new_configuration(one_slot):
     configure(one_slot, "[jobs]\nslots = 3\n[task faults.print]\nseconds = 0.5\n")
     reload(one_slot)
-    wait_until(lambda: len(executors(one_slot)) == 3, 20)
+    wait_until(lambda: len(executors(one_slot)) == 3, 60)
     assert status(one_slot)["classes"]["cpu"]["slots"] == 3
     [id] = jobs.enqueue(one_slot, "faults.print", {}, max_attempts=1)
     assert "seconds = 0.5" in jobs.wait_for(one_slot, id)["error"]["detail"]
@@ -127,7 +127,7 @@ def test_a_broken_configuration_changes_nothing_but_the_log(one_slot, text):
     configure(one_slot, "[jobs]\nslots = 2\n")
     assert executors(one_slot) == before
     reload(one_slot)  # mended, it is taken
-    wait_until(lambda: len(executors(one_slot)) == 2, 20)
+    wait_until(lambda: len(executors(one_slot)) == 2, 60)
 
 
 def test_executors_that_do_not_get_ready_replace_nobody(start_jobs):
@@ -159,7 +159,7 @@ def test_a_hup_during_a_reload_is_not_lost(one_slot):
     for slots in (2, 3, 2, 3, 4):
         configure(one_slot, f"[jobs]\nslots = {slots}\n")
         one_slot.signal("runner", signal.SIGHUP)
-    wait_until(lambda: len(executors(one_slot)) == status(one_slot)["classes"]["cpu"]["slots"] == 4, 30)
+    wait_until(lambda: len(executors(one_slot)) == status(one_slot)["classes"]["cpu"]["slots"] == 4, 60)
     run_one(one_slot)
 
 

@@ -161,6 +161,8 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("GANGSAW_")}
         self.env.update(GANGSAW_VAR=str(self.var), GANGSAW_PORT=str(self.port))
+        # As many slots as are asked for, whatever the memory of the machine.
+        options = {"server_memory": "1024G", **options}
         self.env.update({f"GANGSAW_{k.upper()}": str(v) for k, v in options.items()})
         if VARIANT:
             self.env["GANGSAW_BUILD"] = VARIANT

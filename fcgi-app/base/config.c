@@ -18,6 +18,7 @@
 
 #include "base/cores.h"
 #include "base/file.h"
+#include "base/memory_limit.h"
 #include "base/options.h"
 
 #define FILE_MAX_BYTES 262144
@@ -351,6 +352,7 @@ int config_load(struct arena *a, const char *path, struct config **ret_config, s
     struct loader l = {.arena = a, .cfg = cfg, .reterr = reterr};
 
     cfg->cores = cores_available();
+    cfg->memory = memory_limit("");
     for (size_t i = 0; options[i].name; i++) {
         if (apply(&l, "built-in default", &options[i], options[i].fallback) != 0)
             return -1;

@@ -25,7 +25,8 @@ struct config {
     const char *server_modules_dir; /* modules: $libdir/gangsaw */
     const char *server_libexec_dir; /* gangsaw-executor: $libexecdir/gangsaw */
     const char *server_migrations_dir; /* $datadir/gangsaw/sql */
-    int server_log_level; /* enum log_level; debug, info, warning, error; default info */
+    int server_log_level;  /* enum log_level; debug, info, warning, error; default info */
+    int64_t server_memory; /* of the host, for slots: auto: physical memory, or the cgroup's */
     /* [http] */
     int64_t http_max_body_bytes;    /* default 128 MiB; nginx's client_max_body_size agrees */
     int64_t http_max_json_bytes;    /* default 16 MiB */
@@ -46,6 +47,7 @@ struct config {
     int executor_max_runs; /* recycled after about as many runs: default 100000, jitter 20 % */
     int executor_idle_mb;  /* above it between runs: trimmed, then recycled: default 256 */
     double executor_grace_seconds; /* from the stop flag to SIGKILL: default 0.25, 0.01 to 10 */
+    int executor_sandbox;          /* enum sandbox_mode: off, on, strict; default on */
     double executor_start_seconds; /* a new executor or worker is ready by then: default 30 */
     double executor_slow_seconds; /* longer runs are logged as warnings: default 5, which is half of
                                      what most tasks may take: before they time out */
@@ -66,6 +68,7 @@ struct config {
     struct config_task_limit *task_limits; /* [task NAME] sections, in order */
     int task_limit_count;
     int cores;        /* what `auto` was computed from: see base/cores.h */
+    int64_t memory;   /* and base/memory_limit.h */
     const char *path; /* the file that was read, or "" */
 };
 

@@ -4,8 +4,7 @@
  *
  * A quota is rounded down: one executor more than the quota pays for makes the kernel throttle
  * all of them, in the middle of a run. Neither the C library nor OpenMP looks at quotas. The
- * files read are those of cgroups(7), proc_pid_mountinfo(5), and the kernel's cgroup-v2.rst and
- * sched-bwc.rst.
+ * kernel's sched-bwc.rst describes them.
  */
 #include "base/cores.h"
 
@@ -18,15 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CPUS_MAX 65536
+#include "base/cgroup.h"
 
-struct hierarchy { /* where this process's CPU quota stands in cgroup v1 or v2 */
-    bool is_v2;
-    const char *root;           /* cores_in_quota()'s */
-    char path[PATH_MAX];        /* this process's cgroup */
-    char mount_root[PATH_MAX];  /* which cgroup the mount point shows */
-    char mount_point[PATH_MAX]; /* "" when it is not mounted */
-};
+#define CPUS_MAX 65536
 
 static int affinity(void)
 {
@@ -47,188 +40,32 @@ static int affinity(void)
     return online > 0 && online <= CPUS_MAX ? (int)online : 1;
 }
 
-/* Is `word` one of the comma-separated words of `list`? */
-static bool list_has(const char *list, const char *word)
-{
-    size_t size = strlen(word);
-    for (const char *p = list; p; p = strchr(p, ',')) {
-        p += *p == ',' ? 1 : 0;
-        if (strncmp(p, word, size) == 0 && (p[size] == ',' || p[size] == '\0'))
-            return true;
-    }
-    return false;
-}
-
-/* Call each(h, line) for the lines of root/name until it returns true. */
-static bool scan_lines(struct hierarchy *h, const char *name,
-                       bool (*each)(struct hierarchy *h, char *line))
-{
-    char path[PATH_MAX];
-    int size = snprintf(path, sizeof(path), "%s%s", h->root, name);
-    FILE *file = size > 0 && (size_t)size < sizeof(path) ? fopen(path, "re") : NULL;
-    if (!file)
-        return false;
-    bool is_found = false;
-    char *line = NULL;
-    size_t capacity = 0;
-    while (!is_found && getline(&line, &capacity, file) > 0) {
-        line[strcspn(line, "\n")] = '\0';
-        is_found = each(h, line);
-    }
-    free(line);
-    (void)fclose(file);
-    return is_found;
-}
-
-static bool copy_path(char to[PATH_MAX], const char *from)
-{
-    size_t size = strlen(from);
-    if (size >= PATH_MAX)
-        return false;
-    memcpy(to, from, size + 1);
-    return true;
-}
-
-/* /proc/self/cgroup: "0::/path" in v2, "3:cpu,cpuacct:/path" in v1. */
-static bool parse_cgroup_line(struct hierarchy *h, char *line)
-{
-    char *controllers = strchr(line, ':');
-    char *path = controllers ? strchr(controllers + 1, ':') : NULL;
-    if (!path)
-        return false;
-    *controllers++ = '\0';
-    *path++ = '\0';
-    bool is_ours =
-        h->is_v2 ? strcmp(line, "0") == 0 && !*controllers : list_has(controllers, "cpu");
-    return is_ours && copy_path(h->path, path);
-}
-
-/* mountinfo writes blanks and backslashes of a path as \040. */
-static void unescape(char *text)
-{
-    char *out = text;
-    for (const char *p = text; *p; p++) {
-        if (p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] >= '0' && p[2] <= '7' &&
-            p[3] >= '0' && p[3] <= '7') {
-            *out++ = (char)((p[1] - '0') * 64 + (p[2] - '0') * 8 + (p[3] - '0'));
-            p += 3;
-        } else {
-            *out++ = *p;
-        }
-    }
-    *out = '\0';
-}
-
-/* /proc/self/mountinfo: "31 23 0:28 /root /mount/point rw,… shared:1 - cgroup2 source rw,…" */
-static bool parse_mount_line(struct hierarchy *h, char *line)
-{
-    char *tail = strstr(line, " - ");
-    if (!tail)
-        return false;
-    *tail = '\0';
-    char *save = NULL;
-    const char *type = strtok_r(tail + 3, " ", &save);
-    (void)strtok_r(NULL, " ", &save); /* source */
-    const char *options = strtok_r(NULL, " ", &save);
-    if (!type || strcmp(type, h->is_v2 ? "cgroup2" : "cgroup") != 0)
-        return false;
-    if (!h->is_v2 && (!options || !list_has(options, "cpu")))
-        return false;
-
-    char *field = strtok_r(line, " ", &save); /* mount id, then parent and device */
-    for (int i = 0; field && i < 3; i++)
-        field = strtok_r(NULL, " ", &save);
-    char *point = field ? strtok_r(NULL, " ", &save) : NULL;
-    if (!point)
-        return false;
-    unescape(field);
-    unescape(point);
-    return copy_path(h->mount_root, field) && copy_path(h->mount_point, point);
-}
-
-/*
- * The path within the mount. A container may see another part of the hierarchy than the path
- * speaks of ("/docker/…" or "/../…"): then the mount point is the nearest that is known.
- */
-static const char *path_in_mount(const struct hierarchy *h)
-{
-    size_t size = strlen(h->mount_root);
-    if (strstr(h->path, "/.."))
-        return "";
-    if (strcmp(h->mount_root, "/") == 0)
-        return h->path;
-    if (strncmp(h->path, h->mount_root, size) == 0 &&
-        (h->path[size] == '/' || h->path[size] == '\0'))
-        return h->path + size;
-    return "";
-}
-
-/* The first line of a small file; false when there is none. */
-static bool read_value(const char *directory, const char *name, char *ret, size_t size)
-{
-    char path[2 * PATH_MAX + 64];
-    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-    FILE *file = fopen(path, "re");
-    bool is_read = file && fgets(ret, (int)size, file);
-    if (file)
-        (void)fclose(file);
-    return is_read;
-}
-
-/* Quota of one directory in whole CPUs, 0 for less than one; INT_MAX when it sets none. */
-static int quota_of(const struct hierarchy *h, const char *directory)
+/* Quota of one directory in whole CPUs, 0 for less than one; INT64_MAX when it sets none. */
+static int64_t quota_of(const char *directory, bool is_v2)
 {
     char text[64], period_text[64];
     char *end;
 
-    if (!read_value(directory, h->is_v2 ? "cpu.max" : "cpu.cfs_quota_us", text, sizeof(text)))
-        return INT_MAX;
+    if (!cgroup_read(directory, is_v2 ? "cpu.max" : "cpu.cfs_quota_us", text, sizeof(text)))
+        return INT64_MAX;
     long long quota = strtoll(text, &end, 10); /* "max 100000" in v2, "-1" in v1: no limit */
     if (end == text || quota <= 0)
-        return INT_MAX;
-    if (!h->is_v2) {
-        if (!read_value(directory, "cpu.cfs_period_us", period_text, sizeof(period_text)))
-            return INT_MAX;
+        return INT64_MAX;
+    if (!is_v2) {
+        if (!cgroup_read(directory, "cpu.cfs_period_us", period_text, sizeof(period_text)))
+            return INT64_MAX;
         end = period_text;
     }
     long long period = strtoll(end, NULL, 10);
     if (period <= 0 || quota / period >= INT_MAX)
-        return INT_MAX;
-    return (int)(quota / period);
-}
-
-/* The least quota from this process's cgroup up to the mount point. */
-static int quota_of_hierarchy(struct hierarchy *h)
-{
-    if (!scan_lines(h, "/proc/self/cgroup", parse_cgroup_line) ||
-        !scan_lines(h, "/proc/self/mountinfo", parse_mount_line))
-        return INT_MAX;
-
-    char directory[2 * PATH_MAX + 1];
-    int size = snprintf(directory, sizeof(directory), "%s%s", h->root, h->mount_point);
-    if (size < 0 || (size_t)size >= PATH_MAX)
-        return INT_MAX;
-    size_t top = (size_t)size;
-    (void)snprintf(directory + top, sizeof(directory) - top, "%s", path_in_mount(h));
-    int least = quota_of(h, directory);
-    while (strlen(directory) > top) {
-        char *slash = strrchr(directory + top, '/');
-        *(slash ? slash : directory + top) = '\0';
-        int quota = quota_of(h, directory);
-        least = quota < least ? quota : least;
-    }
-    return least;
+        return INT64_MAX;
+    return quota / period;
 }
 
 int cores_in_quota(const char *root)
 {
-    int least = INT_MAX;
-    for (int v2 = 0; v2 <= 1; v2++) {
-        struct hierarchy h = {.is_v2 = v2 == 1, .root = root};
-        int quota = quota_of_hierarchy(&h);
-        least = quota < least ? quota : least;
-    }
-    return least > 1 ? least : 1;
+    int64_t least = cgroup_least(root, "cpu", quota_of);
+    return least < 1 ? 1 : least < INT_MAX ? (int)least : INT_MAX;
 }
 
 int cores_available(void)

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "base/address.h"
-#include "base/log.h"
 
 #define KIB 1024.0
 #define MIB (1024 * KIB)
@@ -23,9 +22,9 @@
 #define DECIMALS_MAX 6 /* microseconds */
 
 static const char *const kind_names[] = {
-    [KIND_INT] = "integer",    [KIND_BYTES] = "bytes (K, M, G)", [KIND_SECONDS] = "seconds",
-    [KIND_TEXT] = "text",      [KIND_NAMES] = "names",           [KIND_PATH] = "path",
-    [KIND_LOG_LEVEL] = "word", [KIND_ADDRESSES] = "addresses",
+    [KIND_INT] = "integer", [KIND_BYTES] = "bytes (K, M, G)", [KIND_SECONDS] = "seconds",
+    [KIND_TEXT] = "text",   [KIND_NAMES] = "names",           [KIND_PATH] = "path",
+    [KIND_WORD] = "word",   [KIND_ADDRESSES] = "addresses",
 };
 
 const struct option_section option_sections[] = {
@@ -42,20 +41,28 @@ const struct option_section option_sections[] = {
     {NULL, NULL},
 };
 
-static int auto_slots(int cores)
+static int64_t auto_slots(const struct config *cfg)
 {
-    return cores;
+    return cfg->cores;
 }
 
-static int auto_queue_length(int cores)
+static int64_t auto_queue_length(const struct config *cfg)
 {
-    return 8 * cores;
+    return 8 * cfg->cores;
 }
 
-static int auto_api_workers(int cores)
+static int64_t auto_api_workers(const struct config *cfg)
 {
-    return cores > 4 ? 2 * cores : 8;
+    return cfg->cores > 4 ? 2 * cfg->cores : 8;
 }
+
+static int64_t auto_memory(const struct config *cfg)
+{
+    return cfg->memory;
+}
+
+static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
+static const char *const sandbox_modes[] = {"off", "on", "strict", NULL};
 
 #define OPTION(s, n) .section = #s, .name = #n, .offset = offsetof(struct config, s##_##n)
 
@@ -79,8 +86,11 @@ const struct option options[] = {
     {OPTION(server, migrations_dir), KIND_PATH, .fallback = GANGSAW_DATADIR "/sql", .min = 1, .max = 180,
      .help = "Directory of the migrations that `gangsaw migrate` applies.",
      .documented_default = "$datadir/gangsaw/sql"},
-    {OPTION(server, log_level), KIND_LOG_LEVEL, .fallback = "info",
+    {OPTION(server, log_level), KIND_WORD, .words = log_levels, .fallback = "info",
      .help = "Least severity of the lines that are logged."},
+    {OPTION(server, memory), KIND_BYTES, .fallback = "auto", .min = 64 * MIB, .max = 65536 * GIB,
+     .help = "Memory that slots go by: there are as many as fit into 75 % of it with the largest memory_mb; auto is the cgroup's limit or the physical memory.",
+     .auto_value = auto_memory},
 
     {OPTION(http, max_body_bytes), KIND_BYTES, .fallback = "128M", .min = KIB, .max = 64 * GIB,
      .help = "Longest request body; nginx's client_max_body_size must allow as much."},
@@ -118,6 +128,8 @@ const struct option options[] = {
      .help = "Resident memory in MiB above which an executor is trimmed between runs, then replaced."},
     {OPTION(executor, grace_seconds), KIND_SECONDS, .fallback = "0.25", .min = 0.01, .max = 10,
      .help = "From telling a run to stop until its executor is killed."},
+    {OPTION(executor, sandbox), KIND_WORD, .words = sandbox_modes, .fallback = "on",
+     .help = "What confines executors; strict kills for a system call that is not on the list; off is for a kernel that cannot."},
     {OPTION(executor, start_seconds), KIND_SECONDS, .fallback = "30", .min = 1, .max = 600,
      .help = "A new executor or worker is ready by then, or counts as failed."},
     {OPTION(executor, slow_seconds), KIND_SECONDS, .fallback = "5", .min = 0.001, .max = 86400,
@@ -270,17 +282,28 @@ static bool set_number(const struct option *o, struct config *cfg, const char *t
     return true;
 }
 
+static bool set_word(const struct option *o, struct config *cfg, const char *text)
+{
+    for (int i = 0; o->words[i]; i++) {
+        if (strcmp(text, o->words[i]) == 0) {
+            *(int *)member(cfg, o) = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool option_set(const struct option *o, struct arena *a, struct config *cfg, const char *text)
 {
-    if (o->kind == KIND_LOG_LEVEL) {
-        int level = log_level_parse(text);
-        if (level >= 0)
-            *(int *)member(cfg, o) = level;
-        return level >= 0;
-    }
+    if (o->kind == KIND_WORD)
+        return set_word(o, cfg, text);
     if (o->auto_value && strcmp(text, "auto") == 0) {
-        int value = o->auto_value(cfg->cores);
-        *(int *)member(cfg, o) = value > (int)o->max ? (int)o->max : value;
+        int64_t value = o->auto_value(cfg);
+        value = value > (int64_t)o->max ? (int64_t)o->max : value;
+        if (o->kind == KIND_BYTES)
+            *(int64_t *)member(cfg, o) = value;
+        else
+            *(int *)member(cfg, o) = (int)value;
         return true;
     }
     if (o->kind == KIND_TEXT || o->kind == KIND_NAMES || o->kind == KIND_PATH ||
@@ -343,8 +366,9 @@ void option_add_allowed(const struct option *o, struct strbuf *out)
                     "between, up to %.0f bytes",
                     o->max);
         break;
-    case KIND_LOG_LEVEL:
-        strbuf_addstr(out, "debug, info, warning or error");
+    case KIND_WORD:
+        for (int i = 0; o->words[i]; i++)
+            strbuf_addf(out, "%s%s", i == 0 ? "" : o->words[i + 1] ? ", " : " or ", o->words[i]);
         break;
     }
     if (o->auto_value)
@@ -353,7 +377,6 @@ void option_add_allowed(const struct option *o, struct strbuf *out)
 
 void option_add_value(const struct option *o, const struct config *cfg, struct strbuf *out)
 {
-    static const char *const levels[] = {"debug", "info", "warning", "error"};
     const void *value = (const char *)cfg + o->offset;
     switch (o->kind) {
     case KIND_INT:
@@ -365,8 +388,8 @@ void option_add_value(const struct option *o, const struct config *cfg, struct s
     case KIND_SECONDS:
         option_add_number(out, *(const double *)value);
         break;
-    case KIND_LOG_LEVEL:
-        strbuf_addstr(out, levels[*(const int *)value]);
+    case KIND_WORD:
+        strbuf_addstr(out, o->words[*(const int *)value]);
         break;
     case KIND_TEXT:
     case KIND_NAMES:

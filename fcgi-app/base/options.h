@@ -23,7 +23,7 @@ enum option_kind {
     KIND_NAMES,     /* names of modules, separated by spaces */
     KIND_PATH,      /* absolute */
     KIND_ADDRESSES, /* a list as base/address.h has it */
-    KIND_LOG_LEVEL, /* int, of enum log_level */
+    KIND_WORD,      /* int, its place in `words` */
 };
 
 struct option_section {
@@ -37,7 +37,8 @@ struct option {
     const char *fallback; /* the default, as the file would have it */
     double min, max;
     const char *help;
-    int (*auto_value)(int cores);   /* what "auto" stands for; NULL: not allowed */
+    const char *const *words;                        /* end with NULL */
+    int64_t (*auto_value)(const struct config *cfg); /* what "auto" stands for; NULL: not allowed */
     const char *documented_default; /* where it depends on how the program was built */
 };
 

@@ -6,6 +6,7 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static int find_user(const char *user, const struct passwd **ret_pw, struct error *reterr)
@@ -21,6 +22,14 @@ static int find_user(const char *user, const struct passwd **ret_pw, struct erro
     return 0;
 }
 
+/* Nothing of ours ever needs a capability, nor whatever it executes. */
+static void drop_bounding_set(void)
+{
+    for (unsigned long capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0;
+         capability++)
+        continue;
+}
+
 int user_drop_root(const char *user, struct error *reterr)
 {
     const struct passwd *pw;
@@ -28,6 +37,7 @@ int user_drop_root(const char *user, struct error *reterr)
         return 0;
     if (find_user(user, &pw, reterr) != 0)
         return -1;
+    drop_bounding_set();
     if (initgroups(user, pw->pw_gid) != 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
         setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
         return error_errno(reterr, "drop root");

@@ -136,6 +136,33 @@ int catalog_class_count(const struct catalog *c, enum task_class class)
     return c->class_count[class];
 }
 
+static void raise_to(size_t *most, size_t value)
+{
+    *most = value > *most ? value : *most;
+}
+
+struct class_limits catalog_class_limits(const struct catalog *c, enum task_class class)
+{
+    struct class_limits most = {0};
+    for (int i = 0; i < c->count; i++) {
+        const struct task_desc *task = &c->tasks[i];
+        size_t input_bytes = 0;
+        if (task->class != class)
+            continue;
+        for (int k = 0; k < task->input_count; k++) {
+            size_t items;
+            if (__builtin_mul_overflow(task->inputs[k].max_bytes, (size_t)task->inputs[k].max_count,
+                                       &items) ||
+                __builtin_add_overflow(input_bytes, items, &input_bytes))
+                input_bytes = SIZE_MAX;
+        }
+        raise_to(&most.memory_bytes, task->memory_bytes);
+        raise_to(&most.input_bytes, input_bytes);
+        raise_to(&most.output_bytes, task->output_bytes);
+    }
+    return most;
+}
+
 const char *task_class_name(enum task_class class)
 {
     return class == TASK_NET ? "net" : "cpu";

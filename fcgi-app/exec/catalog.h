@@ -62,6 +62,12 @@ const struct task_desc *catalog_at(const struct catalog *c, int i);
 /* How many tasks of `class` there are. */
 int catalog_class_count(const struct catalog *c, enum task_class class);
 
+/* What the largest of the tasks of `class` may take; all 0 when there is none. */
+struct class_limits {
+    size_t memory_bytes, input_bytes, output_bytes;
+};
+struct class_limits catalog_class_limits(const struct catalog *c, enum task_class class);
+
 /* "cpu" or "net". */
 const char *task_class_name(enum task_class class);
 

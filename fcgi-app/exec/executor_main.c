@@ -30,6 +30,7 @@
 #include "exec/module.h"
 #include "exec/order.h"
 #include "exec/run.h"
+#include "exec/sandbox.h"
 #include "exec/spawn.h"
 
 #define ORDER_MAX ((size_t)1 << 40) /* the sender is trusted with the size of inputs */
@@ -43,7 +44,9 @@
     48 /* a new descriptor's number between runs: modules have left that many open */
 
 struct executor {
-    const char *modules_dir, *preload;
+    const char *preload;
+    struct sandbox sandbox; /* with the folder of modules */
+    int socket_fd;
     pid_t parent;
     off_t control_offset;
     long max_runs, idle_mb;
@@ -66,14 +69,18 @@ static void parse_options(struct executor *e, int argc, char **argv)
                                             {"control", required_argument, NULL, 'c'},
                                             {"max-runs", required_argument, NULL, 'r'},
                                             {"idle-mb", required_argument, NULL, 'i'},
+                                            {"sandbox", required_argument, NULL, 's'},
+                                            {"class", required_argument, NULL, 'k'},
+                                            {"space", required_argument, NULL, 'a'},
+                                            {"file", required_argument, NULL, 'f'},
                                             {"listen", no_argument, NULL, 'l'},
                                             {"connected", no_argument, NULL, 'C'},
                                             {NULL, 0, NULL, 0}};
-    int c;
+    int c, mode = -1;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
         case 'm':
-            e->modules_dir = optarg;
+            e->sandbox.modules_dir = optarg;
             break;
         case 'p':
             e->preload = optarg;
@@ -90,6 +97,18 @@ static void parse_options(struct executor *e, int argc, char **argv)
         case 'i':
             e->idle_mb = strtol(optarg, NULL, 10);
             break;
+        case 's':
+            mode = sandbox_mode_parse(optarg);
+            break;
+        case 'k':
+            e->sandbox.class = strcmp(optarg, task_class_name(TASK_NET)) == 0 ? TASK_NET : TASK_CPU;
+            break;
+        case 'a':
+            e->sandbox.space_bytes = strtoul(optarg, NULL, 10);
+            break;
+        case 'f':
+            e->sandbox.file_bytes = strtoul(optarg, NULL, 10);
+            break;
         case 'l':
             e->is_listening = true;
             break;
@@ -100,10 +119,11 @@ static void parse_options(struct executor *e, int argc, char **argv)
             _exit(64);
         }
     }
-    if (!e->modules_dir || e->parent <= 0) {
+    if (!e->sandbox.modules_dir || e->parent <= 0 || mode < 0) {
         (void)fputs("gangsaw-executor is started by gangsaw, not by hand\n", stderr);
         _exit(64);
     }
+    e->sandbox.mode = (enum sandbox_mode)mode;
 }
 
 /* Die with the parent, in the middle of a run too. */
@@ -120,16 +140,30 @@ static void tie_to_parent(const struct executor *e)
     (void)setpgid(0, 0); /* a terminal's ^C is for the master to handle */
 }
 
-static void limit_self(void)
+/*
+ * The socket moves to a number of which all smaller ones lack a bit: a filter of system calls can
+ * tell it from them.
+ */
+static void limit_files(struct executor *e)
 {
     struct rlimit files;
-    struct rlimit none = {0, 0};
+    rlim_t most = FILES_MAX;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0)
         _exit(71);
-    files.rlim_cur = files.rlim_max = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
-    if (setrlimit(RLIMIT_NOFILE, &files) != 0 || setrlimit(RLIMIT_CORE, &none) != 0 ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    while (most >= files.rlim_max)
+        most /= 2;
+    files.rlim_cur = files.rlim_max;
+    e->socket_fd = e->sandbox.shared_fd = (int)most;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0 ||
+        dup3(EXECUTOR_FD_SOCKET, e->socket_fd, O_CLOEXEC) < 0 || close(EXECUTOR_FD_SOCKET) != 0)
         _exit(71);
+    files.rlim_cur = files.rlim_max = most;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        _exit(71);
+}
+
+static void prepare_self(void)
+{
     /* A write over a limit fails with an error, where SIGXFSZ would look like a crash. */
     static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGINT, SIGTERM, SIGHUP};
     for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
@@ -148,6 +182,17 @@ static void map_control(struct executor *e)
         _exit(71);
     (void)close(EXECUTOR_FD_MEMORY);
     e->control = page;
+}
+
+static void enter_sandbox(struct executor *e)
+{
+    struct error why;
+    e->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    run_watch_memory();
+    if (sandbox_enter(&e->sandbox, &why) == 0)
+        return;
+    log_write(LOG_ERROR, "the executor cannot be confined", LOG_ERR(why));
+    _exit(71);
 }
 
 static void preload_modules(struct executor *e)
@@ -190,9 +235,9 @@ static void give_memory_back(struct executor *e)
 
 /* A module that leaks descriptors must not starve the runs that follow: a new number tells how
  * many. */
-static bool has_leaked_files(void)
+static bool has_leaked_files(const struct executor *e)
 {
-    int fd = fcntl(EXECUTOR_FD_SOCKET, F_DUPFD_CLOEXEC, 0);
+    int fd = fcntl(e->statm_fd, F_DUPFD_CLOEXEC, 0);
     if (fd >= 0)
         (void)close(fd);
     return fd < 0 || fd >= FILES_LEAKED;
@@ -207,7 +252,7 @@ static void look_at_self(struct executor *e)
     if (e->resident > most)
         give_memory_back(e);
     atomic_store(&e->control->resident, e->resident);
-    if (e->resident > most || has_leaked_files())
+    if (e->resident > most || has_leaked_files(e))
         e->runs_left = 0;
     run_skip_usage(e->resident);
     e->looked_us = clock_us();
@@ -285,9 +330,8 @@ static void set_receive_timeout(int fd, int seconds)
 /* In a pool: each connection brings one run. */
 static void serve_listening(struct executor *e)
 {
-    set_receive_timeout(EXECUTOR_FD_SOCKET, IDLE_SECONDS);
     while (e->runs_left > 0) {
-        int fd = accept4(EXECUTOR_FD_SOCKET, NULL, NULL, SOCK_CLOEXEC);
+        int fd = accept4(e->socket_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             on_idle(e);
         else if (fd < 0 && errno != EINTR && errno != ECONNABORTED)
@@ -306,7 +350,7 @@ static bool serve_next(struct executor *e)
 {
     struct wire_message m;
     struct error why;
-    int got = wire_receive(EXECUTOR_FD_SOCKET, ORDER_MAX, &m, &why);
+    int got = wire_receive(e->socket_fd, ORDER_MAX, &m, &why);
     if (got < 0 && why.code == ERR_STOPPED) {
         on_idle(e);
         return true;
@@ -314,7 +358,7 @@ static bool serve_next(struct executor *e)
     if (got <= 0)
         return false;
     bool is_ours = control_begin(e->control, m.run);
-    int result = is_ours ? compute(e, EXECUTOR_FD_SOCKET, &m) : 0;
+    int result = is_ours ? compute(e, e->socket_fd, &m) : 0;
     payload_release(&m.payload);
     if (is_ours)
         clean_up(e);
@@ -324,8 +368,7 @@ static bool serve_next(struct executor *e)
 /* Under a runner: one connection for life, which says when it is ready. */
 static void serve_connected(struct executor *e)
 {
-    set_receive_timeout(EXECUTOR_FD_SOCKET, IDLE_SECONDS);
-    if (announce(e, EXECUTOR_FD_SOCKET, 0) != 0)
+    if (announce(e, e->socket_fd, 0) != 0)
         return;
     while (e->runs_left > 0 && serve_next(e))
         continue;
@@ -337,15 +380,16 @@ int main(int argc, char **argv)
     log_init("executor", LOG_INFO);
     parse_options(&e, argc, argv);
     tie_to_parent(&e);
-    limit_self();
+    limit_files(&e);
+    prepare_self();
     map_control(&e);
+    set_receive_timeout(e.socket_fd, IDLE_SECONDS);
+    enter_sandbox(&e);
     e.arena = arena_new();
-    e.modules = module_set_new(e.modules_dir);
+    e.modules = module_set_new(e.sandbox.modules_dir);
     if (!e.modules)
         _exit(71);
     e.runs_left = jittered(e.max_runs);
-    e.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    run_watch_memory();
     preload_modules(&e);
     e.resident = resident_bytes(&e);
     atomic_store(&e.control->resident, e.resident);

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "exec/sandbox.h"
 
 struct run_output {
     struct run *run;
@@ -231,14 +232,6 @@ static int send_result(const struct run *run, int fd, const struct run_usage *us
     return result;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ADDRESS_SPACE_IS_LIMITED 0 /* its shadow memory alone takes terabytes */
-#else
-#define ADDRESS_SPACE_IS_LIMITED 1
-#endif
-
-#define ADDRESS_SPACE_BASE ((size_t)4 << 30) /* libraries, fonts, models: mapped, not resident */
-
 static void lower_limit(__rlimit_resource_t resource, size_t value, size_t *current)
 {
     struct rlimit limit;
@@ -257,12 +250,11 @@ static void set_limits(const struct run *run)
 {
     static size_t file_limit, space_limit; /* as set by the last run, mostly of the same task */
     double memory_mb = run_limit(run, "memory_mb");
-    /* Of each memfd: it grows by doubling, and its record comes on top. */
-    lower_limit(RLIMIT_FSIZE, 2 * run->output_max + 65536, &file_limit);
-    if (ADDRESS_SPACE_IS_LIMITED && memory_mb > 0)
+    lower_limit(RLIMIT_FSIZE, SANDBOX_FILE_BYTES(run->output_max), &file_limit);
+    if (SANDBOX_LIMITS_SPACE && memory_mb > 0)
         lower_limit(RLIMIT_AS,
-                    ADDRESS_SPACE_BASE + run->message->payload.size + run->output_max +
-                        2 * (size_t)(memory_mb * 1048576),
+                    SANDBOX_SPACE_BYTES((size_t)(memory_mb * 1048576), run->message->payload.size,
+                                        run->output_max),
                     &space_limit);
 }
 

@@ -22,6 +22,22 @@ enum sandbox_mode {
                      */
 };
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANDBOX_LIMITS_SPACE 0 /* the sanitizer's shadow memory alone takes terabytes */
+#else
+#define SANDBOX_LIMITS_SPACE 1
+#endif
+
+/*
+ * Address space for a run: libraries, fonts and models are mapped, not resident. A second line
+ * behind the parent's samples of resident memory, which come every 100 ms and do not show memfds.
+ */
+#define SANDBOX_SPACE_BYTES(memory, input, output) \
+    (((size_t)4 << 30) + 2 * (memory) + (input) + (output))
+
+/* Each output's memfd grows by doubling, and its record comes on top. */
+#define SANDBOX_FILE_BYTES(output) (2 * (output) + 65536)
+
 const char *sandbox_mode_name(enum sandbox_mode mode);
 int sandbox_mode_parse(const char *name); /* -1 when there is none of that name */
 
@@ -29,7 +45,10 @@ struct sandbox {
     enum sandbox_mode mode;
     enum task_class class;
     const char *modules_dir;
-    size_t memory_bytes; /* the largest memory limit of its tasks; address space is a multiple */
+    size_t space_bytes; /* of addresses: what the soft limit may be raised to for a run; 0: any */
+    size_t file_bytes;  /* of a file, which is a memfd here: the same */
+    int shared_fd;      /* a power of two, above all other descriptors: the socket that executors
+                           share, which none may spoil for the others */
 };
 
 /*
@@ -38,7 +57,10 @@ struct sandbox {
  */
 int sandbox_check(enum sandbox_mode mode, struct error *reterr);
 
-/* Enter it, for good; the calling process is an executor with a single thread. Errors: as above. */
+/*
+ * Enter it, for good; the calling process is an executor with a single thread. With SANDBOX_OFF
+ * there are no_new_privs and the resource limits alone. Errors: as above.
+ */
 int sandbox_enter(const struct sandbox *s, struct error *reterr);
 
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/metrics.h"
+#include "exec/sandbox.h"
 
 /* Move what goes to the child out of the way of its numbers, then onto them; close all else. */
 static void arrange_fds(const struct spawn *s)
@@ -87,16 +88,28 @@ static void fill_environment(char space[SANITIZER_COUNT][512], const char *envp[
     envp[n] = NULL;
 }
 
+#define INPUT_BYTES_MAX ((size_t)64 << 30) /* more addresses are not set aside for inputs */
+
+/* The hard limits: each run's own soft ones stay below. 0: none. */
+static size_t space_bytes(const struct class_limits *l)
+{
+    size_t input = l->input_bytes < INPUT_BYTES_MAX ? l->input_bytes : INPUT_BYTES_MAX;
+    return SANDBOX_LIMITS_SPACE ? SANDBOX_SPACE_BYTES(l->memory_bytes, input, l->output_bytes) : 0;
+}
+
 int executor_spawn(const struct executor_launch *launch, pid_t *ret_pid, struct error *reterr)
 {
     const struct config *cfg = launch->config;
-    char program[4096], parent[32], offset[32], runs[32], idle[32], sanitizer[SANITIZER_COUNT][512];
+    char program[4096], parent[32], offset[32], runs[32], idle[32], space[32], file[32];
+    char sanitizer[SANITIZER_COUNT][512];
     const char *envp[FIXED_COUNT + SANITIZER_COUNT + 1];
     (void)snprintf(program, sizeof(program), "%s/gangsaw-executor", cfg->server_libexec_dir);
     (void)snprintf(parent, sizeof(parent), "%d", (int)getpid());
     (void)snprintf(offset, sizeof(offset), "%lld", (long long)launch->control_offset);
     (void)snprintf(runs, sizeof(runs), "%d", cfg->executor_max_runs);
     (void)snprintf(idle, sizeof(idle), "%d", cfg->executor_idle_mb);
+    (void)snprintf(space, sizeof(space), "%zu", space_bytes(&launch->limits));
+    (void)snprintf(file, sizeof(file), "%zu", SANDBOX_FILE_BYTES(launch->limits.output_bytes));
     const char *argv[] = {program,
                           "--modules",
                           cfg->server_modules_dir,
@@ -110,6 +123,14 @@ int executor_spawn(const struct executor_launch *launch, pid_t *ret_pid, struct 
                           runs,
                           "--idle-mb",
                           idle,
+                          "--sandbox",
+                          sandbox_mode_name((enum sandbox_mode)cfg->executor_sandbox),
+                          "--class",
+                          task_class_name(launch->class),
+                          "--space",
+                          space,
+                          "--file",
+                          file,
                           launch->is_listening ? "--listen" : "--connected",
                           NULL};
     fill_environment(sanitizer, envp);

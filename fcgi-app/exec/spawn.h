@@ -14,6 +14,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "exec/catalog.h"
 
 #define SPAWN_FDS_MAX 9
 
@@ -37,6 +38,8 @@ struct executor_launch {
     const struct config *config;
     int socket_fd; /* listening in a pool, connected under a runner or in plain CGI */
     bool is_listening;
+    enum task_class class;
+    struct class_limits limits; /* of its class */
     int lifeline_fd;      /* read end of a pipe of its own, whose write end only the parent has */
     int memory_fd;        /* of the gang */
     off_t control_offset; /* of its page in there */

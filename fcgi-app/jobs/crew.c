@@ -411,6 +411,7 @@ static int count_slots(struct crew *c, const int slots[TASK_CLASS_COUNT], struct
     for (int class = 0; class < TASK_CLASS_COUNT; class ++) {
         if (catalog_class_count(catalog, (enum task_class) class) > 0)
             c->classes[class].slots = slots[class];
+        c->classes[class].limits = catalog_class_limits(catalog, (enum task_class) class);
         c->slot_count += c->classes[class].slots;
     }
     catalog_close(catalog);

@@ -94,6 +94,8 @@ static int launch(struct crew_slot *s, struct error *reterr)
     if (result == 0) {
         struct executor_launch launch = {.config = s->crew->config,
                                          .socket_fd = sockets[1],
+                                         .class = s->class,
+                                         .limits = s->crew->classes[s->class].limits,
                                          .lifeline_fd = lifeline[0],
                                          .memory_fd = s->crew->memory_fd,
                                          .control_offset = s->control_offset,

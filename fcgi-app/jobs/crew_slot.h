@@ -60,6 +60,7 @@ struct crew_class {
     struct crew_list queue;                        /* runs that wait for an executor */
     struct crew_slot *by_load[CREW_AHEAD_MAX + 1]; /* those that are ready */
     int slots, ready, busy, runs;
+    struct class_limits limits; /* of its tasks */
 };
 
 struct crew {

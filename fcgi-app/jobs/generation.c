@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "exec/sandbox.h"
 
 /* ---- what can be computed here */
 
@@ -42,7 +43,7 @@ static const char *add_lane(struct runner_generation *g, const struct task_desc 
 /* Lanes of what can be computed here, and nothing else: a descriptor alone is not enough. */
 static void find_tasks(struct runner_generation *g)
 {
-    const int slots[TASK_CLASS_COUNT] = {g->config->jobs_slots, g->config->jobs_net_slots};
+    const int *slots = g->slots.slots[SLOTS_JOBS];
     const struct task_desc *task;
     size_t count = 0;
     while (catalog_at(g->catalog, (int)count))
@@ -99,10 +100,15 @@ static int generation_open(struct runner *r, struct arena *a, const struct confi
     g->config = cfg;
     g->number = r->generation_number + 1;
     g->deadline_us = clock_us() + (int64_t)(cfg->executor_start_seconds * 1e6);
-    if (catalog_open(cfg, &g->catalog, reterr) != 0) {
+    if (sandbox_check((enum sandbox_mode)cfg->executor_sandbox, reterr) != 0 ||
+        catalog_open(cfg, &g->catalog, reterr) != 0) {
         generation_free(g);
         return -1;
     }
+    slots_plan(cfg, g->catalog, &g->slots);
+    slots_log(&g->slots, SLOTS_JOBS);
+    if (cfg->executor_sandbox == SANDBOX_OFF)
+        log_write(LOG_WARNING, "executors are not confined: executor.sandbox is off");
     find_tasks(g);
     if (open_crew(r, g, reterr) != 0) {
         generation_free(g);

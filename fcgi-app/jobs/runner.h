@@ -23,6 +23,7 @@
 #include "db/blob.h"
 #include "db/job.h"
 #include "db/runner.h"
+#include "exec/slots.h"
 #include "jobs/jobs.h"
 #include "jobs/policy.h"
 
@@ -101,6 +102,7 @@ struct runner_generation {
     struct arena *arena; /* all of it */
     const struct config *config;
     struct catalog *catalog;
+    struct slots_plan slots;
     struct crew *crew;
     struct runner_task *tasks; /* those it can compute */
     int task_count;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "exec/sandbox.h"
 #include "jobs/priority.h"
 
 #define STATUS_SOCKET "runner.status"
@@ -68,9 +69,10 @@ static void add_classes(struct strbuf *out, const struct runner *r)
             continue;
         struct crew_load load = crew_load(r->generation->crew, (enum task_class)i);
         strbuf_addf(out,
-                    "%s\"%s\":{\"slots\":%d,\"ready\":%d,\"busy\":%d,\"buffered\":%d,"
+                    "%s\"%s\":{\"slots\":%d,\"wanted\":%d,\"ready\":%d,\"busy\":%d,\"buffered\":%d,"
                     "\"mean_ms\":%.3f}",
-                    comma, task_class_name((enum task_class)i), c->can.slots, load.ready, load.busy,
+                    comma, task_class_name((enum task_class)i), c->can.slots,
+                    r->generation->slots.wanted[SLOTS_JOBS][i], load.ready, load.busy,
                     c->held - load.busy > 0 ? c->held - load.busy : 0, c->mean_us / 1000);
         comma = ",";
     }
@@ -155,6 +157,7 @@ static void print(const struct runner *r, struct strbuf *out)
         strbuf_addf(out, "%.3f}", seconds_since(k->confirmed_us));
     else
         strbuf_addstr(out, "null}");
+    add_text(out, "sandbox", sandbox_mode_name((enum sandbox_mode)r->config->executor_sandbox));
     add_lanes(out, r);
     add_classes(out, r);
     add_jobs(out, r);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/user.h"
 #include "db/job.h"
+#include "exec/sandbox.h"
 #include "exec/spawn.h"
 
 struct cgi {
@@ -46,6 +47,8 @@ static int start_executor(struct cgi *c, const struct config *cfg, enum task_cla
     struct executor_launch launch = {.config = cfg,
                                      .socket_fd = gang_listen_fd(c->gang, class),
                                      .is_listening = true,
+                                     .class = class,
+                                     .limits = catalog_class_limits(c->api.catalog, class),
                                      .lifeline_fd = c->lifeline[0],
                                      .memory_fd = gang_memory_fd(c->gang),
                                      .control_offset = gang_control_offset(c->gang, 0),
@@ -80,7 +83,8 @@ static int open_gang(struct cgi *c, const struct config *cfg, struct http_stream
     if (!task)
         return 0;
     shape.slots[task->class] = 1;
-    if (gang_create(&shape, &c->gang, reterr) != 0)
+    if (sandbox_check((enum sandbox_mode)cfg->executor_sandbox, reterr) != 0 ||
+        gang_create(&shape, &c->gang, reterr) != 0)
         return -1;
     c->api.gang = c->gang;
     return start_executor(c, cfg, task->class, reterr);

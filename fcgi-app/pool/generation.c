@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "exec/sandbox.h"
 #include "exec/spawn.h"
 
 #define YOUNG_US 1000000 /* who dies earlier has not worked */
@@ -72,6 +73,8 @@ static int spawn_executor(struct generation *g, struct child *c, int lifeline, p
         .socket_fd =
             gang_listen_fd(g->gang, (enum task_class)gang_executor(g->gang, c->index)->class),
         .is_listening = true,
+        .class = (enum task_class)gang_executor(g->gang, c->index)->class,
+        .limits = g->limits[gang_executor(g->gang, c->index)->class],
         .lifeline_fd = lifeline,
         .memory_fd = gang_memory_fd(g->gang),
         .control_offset = gang_control_offset(g->gang, c->index),
@@ -123,18 +126,22 @@ static int count_children(struct generation *g, struct error *reterr)
         return 0;
     }
     struct catalog *catalog;
-    if (catalog_open(cfg, &catalog, reterr) != 0)
+    if (sandbox_check((enum sandbox_mode)cfg->executor_sandbox, reterr) != 0 ||
+        catalog_open(cfg, &catalog, reterr) != 0)
         return -1;
     struct gang_shape shape = {.queue_length = cfg->compute_queue_length};
-    int slots[TASK_CLASS_COUNT] = {cfg->compute_slots, cfg->compute_net_slots};
+    slots_plan(cfg, catalog, &g->slots);
     g->worker_count = SPARE_WORKERS;
     for (int class = 0; class < TASK_CLASS_COUNT; class ++) {
-        if (catalog_class_count(catalog, (enum task_class) class) == 0)
-            continue;
-        shape.slots[class] = slots[class];
-        g->worker_count += slots[class] + shape.queue_length;
+        g->limits[class] = catalog_class_limits(catalog, (enum task_class) class);
+        shape.slots[class] = g->slots.slots[SLOTS_COMPUTE][class];
+        if (shape.slots[class] > 0)
+            g->worker_count += shape.slots[class] + shape.queue_length;
     }
     catalog_close(catalog);
+    slots_log(&g->slots, SLOTS_COMPUTE);
+    if (cfg->executor_sandbox == SANDBOX_OFF)
+        log_write(LOG_WARNING, "executors are not confined: executor.sandbox is off");
     if (gang_create(&shape, &g->gang, reterr) != 0)
         return -1;
     g->child_count = g->worker_count + gang_executor_count(g->gang);

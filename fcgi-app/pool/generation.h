@@ -17,6 +17,7 @@
 #include "base/config.h"
 #include "exec/child_log.h"
 #include "exec/gang.h"
+#include "exec/slots.h"
 #include "pool/pool.h"
 #include "pool/scoreboard.h"
 
@@ -56,6 +57,8 @@ struct generation {
     int config_fd;       /* a memfd with the configuration as text, for workers started later */
     int listen_fd, epoll_fd;
     struct gang *gang; /* NULL in pool api */
+    struct slots_plan slots;
+    struct class_limits limits[TASK_CLASS_COUNT];
     struct scoreboard board;
     struct child *children; /* workers first */
     int child_count, worker_count;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/run_socket.h"
+#include "exec/sandbox.h"
 #include "pool/backlog.h"
 
 static double seconds_since(int64_t then_us)
@@ -134,11 +135,13 @@ static void add_classes(struct strbuf *out, const struct generation *g)
         if (shape->slots[c] == 0)
             continue;
         gang_load(g->gang, (enum task_class)c, &taken, &busy);
-        strbuf_addf(out,
-                    "%s\"%s\":{\"slots\":%d,\"busy\":%d,\"waiting\":%d,\"queue_limit\":%d,"
-                    "\"retry_after_s\":%d}",
-                    comma, task_class_name((enum task_class)c), shape->slots[c], busy, taken - busy,
-                    shape->queue_length, gang_retry_after(g->gang, (enum task_class)c));
+        strbuf_addf(
+            out,
+            "%s\"%s\":{\"slots\":%d,\"wanted\":%d,\"busy\":%d,\"waiting\":%d,\"queue_limit\":%d,"
+            "\"retry_after_s\":%d}",
+            comma, task_class_name((enum task_class)c), shape->slots[c],
+            g->slots.wanted[SLOTS_COMPUTE][c], busy, taken - busy, shape->queue_length,
+            gang_retry_after(g->gang, (enum task_class)c));
         comma = ",";
     }
 }
@@ -157,9 +160,13 @@ void status_print(const struct pool_status *s, struct strbuf *out)
     strbuf_addf(out, ",\"ready\":%s", serving ? "true" : "false");
     if (s->listen_fd >= 0 && backlog_read(s->listen_fd, &queued, &limit))
         strbuf_addf(out, ",\"backlog\":{\"queued\":%d,\"limit\":%d}", queued, limit);
+    const struct generation *shown = serving ? serving : newest;
+    if (shown && shown->gang)
+        strbuf_addf(out, ",\"sandbox\":\"%s\"",
+                    sandbox_mode_name((enum sandbox_mode)shown->config->executor_sandbox));
     strbuf_addstr(out, ",\"classes\":{");
-    if (serving || newest)
-        add_classes(out, serving ? serving : newest);
+    if (shown)
+        add_classes(out, shown);
     strbuf_addstr(out, "},\"workers\":[");
     for (const struct generation *g = s->generations; g; g = g->next)
         add_workers(out, g);

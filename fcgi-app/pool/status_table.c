@@ -30,9 +30,13 @@ static void print_classes(const cJSON *pool)
     const cJSON *class;
     cJSON_ArrayForEach(class, json_member(pool, "classes"))
     {
-        (void)printf("  %-4s %g of %g slots busy, %g of %g waiting\n", class->string,
+        (void)printf("  %-4s %g of %g slots busy, %g of %g waiting", class->string,
                      number_of(class, "busy"), number_of(class, "slots"),
                      number_of(class, "waiting"), number_of(class, "queue_limit"));
+        if (number_of(class, "slots") < number_of(class, "wanted"))
+            (void)printf("; %g slots configured, memory for %g", number_of(class, "wanted"),
+                         number_of(class, "slots"));
+        (void)puts("");
     }
 }
 
@@ -87,6 +91,9 @@ static void print_pool(const cJSON *pool)
     if (backlog)
         (void)printf("  backlog %g of %g\n", number_of(backlog, "queued"),
                      number_of(backlog, "limit"));
+    const char *sandbox = text_of(pool, "sandbox");
+    if (*sandbox)
+        (void)printf("  sandbox %s\n", sandbox);
     print_classes(pool);
     if (cJSON_GetArraySize(json_member(pool, "executors")) > 0)
         print_processes(pool, "executors", "runs");

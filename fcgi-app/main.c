@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/api.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "db/migrate.h"
 #include "exec/catalog.h"
 #include "http/problem.h"
@@ -142,6 +144,17 @@ static int run_config_reference(const struct invocation *in)
     return 0;
 }
 
+static int run_metrics_reference(const struct invocation *in)
+{
+    struct strbuf out = STRBUF_INIT;
+    (void)in;
+    metrics_print_reference(&out);
+    api_metrics_print_reference(&out);
+    (void)fputs(out.text, stdout);
+    strbuf_release(&out);
+    return 0;
+}
+
 static int run_problems(const struct invocation *in)
 {
     (void)in;
@@ -172,6 +185,7 @@ static const struct command commands[] = {
     {"status", "[--json]", "what the processes of this host are doing", 1, true, false, run_status, "status"},
     {"check-config", "", "print the effective configuration, or what is wrong with it", 0, true, false, run_check_config, "gangsaw"},
     {"config-reference", "", "print every option as Markdown", 0, false, false, run_config_reference, "gangsaw"},
+    {"metrics-reference", "", "print every metric: name, kind, labels, help, tab-separated", 0, false, false, run_metrics_reference, "gangsaw"},
     {"problems", "", "print the problem types: name, status, title, description, tab-separated", 0, false, false, run_problems, "gangsaw"},
     {"version", "", "print the version", 0, false, false, run_version, "gangsaw"},
     {"help", "", "print this", 0, false, false, run_help, "gangsaw"},

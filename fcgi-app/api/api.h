@@ -51,6 +51,19 @@ struct api_readiness {
     _Atomic int32_t missing;  /* bits, see health.c */
 };
 
+/* What /metrics knows of the database; in memory shared between the workers of a pool. */
+#define API_QUEUE_STATES 3 /* queued, scheduled, running */
+struct api_figures {
+    _Atomic int64_t asked_us, asker_us; /* as above */
+    _Atomic int64_t count_us;           /* monotonic: when to count the queue again */
+    _Atomic int32_t is_up, is_counted;
+    _Atomic int64_t depths[TASK_CLASS_COUNT][API_QUEUE_STATES];
+    _Atomic int64_t oldest_ms[TASK_CLASS_COUNT][API_QUEUE_STATES];
+};
+
+/* The gauges of /metrics, as metrics_print_reference() prints what is counted. */
+void api_metrics_print_reference(struct strbuf *out);
+
 struct api {
     struct arena *arena; /* what lives as long as the process */
     const struct config *config;
@@ -69,6 +82,7 @@ struct api {
     bool (*is_computing)(const struct config *cfg);
     struct api_gate gate;
     struct api_readiness *readiness; /* NULL: every request asks for itself */
+    struct api_figures *figures;     /* NULL: the same */
     struct api_trace trace;          /* of the current request */
 };
 

@@ -16,6 +16,7 @@ HANDLER(tasks_show);
 HANDLER(tasks_run);
 HANDLER(health_live);
 HANDLER(health_ready);
+HANDLER(metrics_show);
 HANDLER(openapi_show);
 HANDLER(jobs_create);
 HANDLER(jobs_list);

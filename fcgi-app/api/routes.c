@@ -11,6 +11,7 @@
 const struct route api_routes[] = {
     {"/livez", HTTP_GET, health_live},
     {"/readyz", HTTP_GET, health_ready},
+    {"/metrics", HTTP_GET, metrics_show},
     {"/openapi.json", HTTP_GET, openapi_show},
     {"/v1/tasks", HTTP_GET, tasks_list},
     {"/v1/tasks/{task}", HTTP_GET, tasks_show},

@@ -355,17 +355,20 @@ void metrics_print(struct strbuf *out)
         print_family(out, i);
 }
 
-void metrics_print_gauge(struct strbuf *out, const char *name, const char *help, double value,
+void metrics_print_gauge_head(struct strbuf *out, const char *name, const char *help)
+{
+    print_head(out, name, help, "gauge");
+}
+
+void metrics_print_gauge(struct strbuf *out, const char *name, double value,
                          const char *const labels[])
 {
-    if (help)
-        print_head(out, name, help, "gauge");
     strbuf_addstr(out, name);
-    for (int i = 0; labels && labels[i]; i += 2) {
+    for (int i = 0; labels[i]; i += 2) {
         strbuf_addch(out, i == 0 ? '{' : ',');
         print_label(out, labels[i], labels[i + 1]);
     }
-    strbuf_addstr(out, labels && labels[0] ? "} " : " ");
+    strbuf_addstr(out, labels[0] ? "} " : " ");
     strbuf_addf(out, "%.15g\n", value);
 }
 

@@ -67,9 +67,10 @@ void metrics_observe_labels(enum metric metric, double value, const char *const 
  * found no room. */
 void metrics_print(struct strbuf *out);
 
-/* One line of a gauge, with its HELP and TYPE lines when `help` is not NULL. `labels` are names and
- * values in turn, ending with NULL. For the page's maker. */
-void metrics_print_gauge(struct strbuf *out, const char *name, const char *help, double value,
+/* For the page's maker: HELP and TYPE lines of a gauge, and one line of it. `labels` are names and
+ * values in turn, ending with NULL. */
+void metrics_print_gauge_head(struct strbuf *out, const char *name, const char *help);
+void metrics_print_gauge(struct strbuf *out, const char *name, double value,
                          const char *const labels[]);
 
 /* A line for each family, for the documentation: name, kind, labels, help, tab-separated. */

@@ -144,3 +144,47 @@ int run_socket_fetch(const struct config *cfg, const char *name, const char *who
         return error_set(reterr, ERR_UNAVAILABLE, "%s did not answer.", who);
     return 0;
 }
+
+/* Reads what is there; false at the end of the answer, whatever it is. */
+static bool read_some(int fd, struct strbuf *text)
+{
+    char bytes[16384];
+    ssize_t size = read(fd, bytes, sizeof(bytes));
+    if (size > 0) {
+        strbuf_add(text, bytes, (size_t)size);
+        return true;
+    }
+    return size < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+void run_socket_fetch_all(const struct config *cfg, struct run_socket_question *questions,
+                          int count, int timeout_ms)
+{
+    struct pollfd polled[RUN_SOCKET_QUESTIONS_MAX];
+    int64_t deadline_us = clock_us() + (int64_t)timeout_ms * 1000;
+    struct error ignored;
+    int open_count = 0;
+    if (count > RUN_SOCKET_QUESTIONS_MAX)
+        count = RUN_SOCKET_QUESTIONS_MAX;
+    for (int i = 0; i < count; i++) {
+        polled[i] = (struct pollfd){.fd = -1, .events = POLLIN};
+        if (connect_to(cfg, questions[i].name, "", &polled[i].fd, &ignored) == 0)
+            open_count++;
+    }
+    while (open_count > 0 && poll(polled, (nfds_t)count, clock_poll_ms(deadline_us)) > 0) {
+        for (int i = 0; i < count; i++) {
+            if (polled[i].fd < 0 || polled[i].revents == 0 ||
+                read_some(polled[i].fd, &questions[i].text))
+                continue;
+            (void)close(polled[i].fd);
+            polled[i].fd = -1;
+            open_count--;
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        if (polled[i].fd < 0)
+            continue;
+        (void)close(polled[i].fd);
+        strbuf_reset(&questions[i].text); /* half an answer is none */
+    }
+}

@@ -46,4 +46,13 @@ void run_socket_close(struct run_socket *s);
 int run_socket_fetch(const struct config *cfg, const char *name, const char *who, int timeout_ms,
                      struct strbuf *ret_text, struct error *reterr);
 
+/* The same of several at a time, for no longer than `timeout_ms` in all. */
+#define RUN_SOCKET_QUESTIONS_MAX 8
+struct run_socket_question {
+    const char *name;   /* of the socket */
+    struct strbuf text; /* the answer, released by the caller; empty: there was none */
+};
+void run_socket_fetch_all(const struct config *cfg, struct run_socket_question *questions,
+                          int count, int timeout_ms);
+
 #endif

@@ -181,6 +181,22 @@ struct job_lane_counts {
 int job_counts(struct db *db, struct arena *a, struct job_lane_counts **ret_lanes,
                int *ret_lane_count, int64_t ret_finished[JOB_STATE_COUNT], struct error *reterr);
 
+/* ---- for /metrics (waits) */
+
+struct job_figure {
+    const char *class;
+    enum job_state state; /* queued, scheduled or running */
+    int64_t count;
+    double oldest_seconds; /* since it was ready, was stored, was begun; NaN: there is none */
+};
+
+/* Live jobs by class and state; combinations without jobs may be missing. At most `count_max` rows
+ * of each are looked at: beyond that the count is the server's estimate, and the oldest is that of
+ * those that are next. */
+int job_figures(struct db *db, struct arena *a, const char *const *classes, int class_count,
+                int64_t count_max, struct job_figure **ret_figures, int *ret_count,
+                struct error *reterr);
+
 /* ---- the runner's (event loop) */
 
 struct job_claimed {

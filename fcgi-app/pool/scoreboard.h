@@ -39,6 +39,7 @@ struct worker_record {
 struct scoreboard_shared {
     struct db_breaker breaker;
     struct api_readiness readiness;
+    struct api_figures figures;
     /* By enum api_use: somebody waited for a place in vain, and none was given back since. */
     _Atomic int32_t is_stuck[2];
 };

@@ -173,6 +173,7 @@ static int open_worker(struct worker *w, enum pool_kind kind, int index, struct 
     w->api.has_hub = true;
     w->api.is_computing = is_computing;
     w->api.readiness = &w->board.shared->readiness;
+    w->api.figures = &w->board.shared->figures;
     if (kind == POOL_API) /* in the other one a request has to have a place of its gang's */
         w->api.gate = (struct api_gate){enter_database, leave_database, w,
                                         scoreboard_places(&w->board, API_USE_LONG)};

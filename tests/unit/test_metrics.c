@@ -371,10 +371,12 @@ static void test_garbage_in_the_file_is_shown_as_no_more_than_numbers(void **sta
 static void test_gauges_have_the_same_form(void **state)
 {
     struct fixture *f = *state;
-    metrics_print_gauge(&f->page, "gangsaw_up", "Help.", 1, NULL);
-    metrics_print_gauge(&f->page, "gangsaw_depth", "Other.", 2.5,
+    metrics_print_gauge_head(&f->page, "gangsaw_up", "Help.");
+    metrics_print_gauge(&f->page, "gangsaw_up", 1, (const char *const[]){NULL});
+    metrics_print_gauge_head(&f->page, "gangsaw_depth", "Other.");
+    metrics_print_gauge(&f->page, "gangsaw_depth", 2.5,
                         (const char *const[]){"class", "cpu", "state", "a\"b", NULL});
-    metrics_print_gauge(&f->page, "gangsaw_depth", NULL, 1234567890123,
+    metrics_print_gauge(&f->page, "gangsaw_depth", 1234567890123,
                         (const char *const[]){"class", "net", NULL});
     assert_string_equal(f->page.text, "# HELP gangsaw_up Help.\n# TYPE gangsaw_up gauge\n"
                                       "gangsaw_up 1\n"

@@ -149,7 +149,9 @@ static void count_request(const struct http_request *req, const struct route_mat
     (void)snprintf(text, sizeof(text), "%d", status);
     metrics_observe(METRIC_HTTP_DURATION, (double)(clock_us() - req->arrived_us) / 1e6,
                     match->route ? match->route->pattern : "unknown", method, text);
-    if (is_rejection(error->code))
+    /* Who asks whether the server is ready is answered, also where it is not. */
+    bool is_answer = match->route && strcmp(match->route->pattern, "/readyz") == 0;
+    if (is_rejection(error->code) && !is_answer)
         metrics_add(METRIC_REJECTED, 1, error_name(error->code));
 }
 

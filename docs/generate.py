@@ -131,7 +131,17 @@ def tasks():
     return "\n" + "".join(task(json.loads(path.read_text())) for path in files)
 
 
-PARTS = {"option-names": option_names, "options": options, "tasks": tasks}
+def metrics():
+    """The table of docs/operations.md: every family of the page."""
+    lines = ["| metric | kind | labels | what |", "|---|---|---|---|"]
+    for line in gangsaw("metrics-reference").splitlines():
+        name, kind, labels, text = line.split("\t")
+        named = ", ".join(f"`{label}`" for label in labels.split())
+        lines.append(f"| `{name}` | {kind} | {named} | {prose(text)} |")
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
+PARTS = {"metrics": metrics, "option-names": option_names, "options": options, "tasks": tasks}
 
 
 def pages():

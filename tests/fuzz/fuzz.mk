@@ -10,7 +10,7 @@
 
 CC = clang
 OUT = build/fuzz
-PACKAGES = libcjson libcrypto fcgi inih libpq
+PACKAGES = libcjson libcrypto fcgi inih libpq libseccomp
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS = -std=gnu17 -g1 -O1 -fno-omit-frame-pointer -Wall -Wextra -Wshadow -Wconversion \

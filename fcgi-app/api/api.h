@@ -61,6 +61,12 @@ struct api_figures {
     _Atomic int64_t oldest_ms[TASK_CLASS_COUNT][API_QUEUE_STATES];
 };
 
+struct api;
+
+/* May this request read /metrics without a key? By its address: loopback and metrics.allow; plain
+ * CGI that was started by hand has none. */
+bool api_metrics_are_open(const struct api *api, const struct http_request *req);
+
 /* The gauges of /metrics, as metrics_print_reference() prints what is counted. */
 void api_metrics_print_reference(struct strbuf *out);
 

@@ -11,9 +11,11 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "base/address.h"
 #include "base/json.h"
 #include "base/metrics.h"
 #include "base/run_socket.h"
+#include "http/stream.h"
 
 #define ASK_MS 400 /* for all processes */
 
@@ -271,13 +273,23 @@ static void ask_processes(struct page *p, struct arena *a)
     }
 }
 
+bool api_metrics_are_open(const struct api *api, const struct http_request *req)
+{
+    const char *address = req->stream->param(req->stream, "REMOTE_ADDR");
+    if (!address)
+        return req->stream->peer_fd < 0;
+    return address_is_loopback(address) || address_is_in(address, api->config->metrics_allow);
+}
+
 HANDLER(metrics_show)
 {
     struct strbuf out = STRBUF_INIT;
     struct page p = {.api = context, .out = &out};
     (void)match;
     (void)errors;
-    (void)reterr;
+    if (!api_metrics_are_open(p.api, req))
+        return error_set(reterr, ERR_UNAUTHORIZED,
+                         "/metrics is for this host and the addresses of metrics.allow.");
     ask_processes(&p, req->arena);
     if (has_database(&p))
         metrics_database_look(p.api, &p.figures);

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 
 import pytest
@@ -196,3 +198,43 @@ def test_whatever_is_away_or_hangs_the_page_comes(start_stack):
     values = page(stack)
     assert not [name for name, _ in values if name.startswith("gangsaw_queue")]
     assert value(values, "gangsaw_process_up", process="compute") == 1
+
+
+def ask_as(stack, address):
+    """The answer's head to who comes from this address, as nginx would pass it on to the pool."""
+
+    def record(kind, content):
+        return struct.pack("!BBHHBB", 1, kind, 1, len(content), 0, 0) + content
+
+    params = {"REQUEST_METHOD": "GET", "DOCUMENT_URI": "/metrics", "QUERY_STRING": "", "SERVER_ADDR": "127.0.0.1",
+              "HTTP_HOST": "localhost", "REMOTE_ADDR": address}  # fmt: skip
+    pairs = (struct.pack("!BB", len(k), len(v)) + k.encode() + v.encode() for k, v in params.items())
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(60)
+        peer.connect(str(stack.var / "run" / "api.sock"))
+        peer.sendall(record(1, struct.pack("!HB5x", 1, 0)) + record(4, b"".join(pairs)) + record(4, b""))
+        peer.sendall(record(5, b""))
+        answer = b""
+        while chunk := peer.recv(65536):
+            answer += chunk
+    return answer.decode(errors="replace")
+
+
+def test_the_page_is_for_this_host_and_for_whom_it_is_opened(start_stack):
+    stack = start_stack(metrics_allow="10.0.0.0/8 2001:db8::/32")
+    for address in ("127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", "10.200.0.1", "::ffff:10.0.0.1",
+                    "2001:db8::7"):  # fmt: skip
+        assert "gangsaw_build_info" in ask_as(stack, address), address
+    for address in ("11.0.0.1", "192.0.2.1", "2001:db9::1", "::2", "", "localhost"):
+        answer = ask_as(stack, address)
+        assert "Status: 401" in answer and "gangsaw_" not in answer, address
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "example.net", "10.0.0.0/8,::1"])
+def test_what_is_no_list_of_addresses_stops_the_start(own, text):
+    own.env["GANGSAW_METRICS_ALLOW"] = text
+    try:
+        done = own.command("check-config", check=False)
+    finally:
+        del own.env["GANGSAW_METRICS_ALLOW"]
+    assert done.returncode == 78

@@ -200,6 +200,28 @@ def test_whatever_is_away_or_hangs_the_page_comes(start_stack):
     assert value(values, "gangsaw_process_up", process="compute") == 1
 
 
+QUEUE = """
+INSERT INTO gangsaw.job (lane, task, state, ready_at, created_at)
+SELECT lane, 'x', state::gangsaw.job_state, now() - interval '1 hour', now() - interval '1 hour'
+FROM (VALUES ('cpu/demo', 'queued'), ('cpu/image', 'queued'), ('net/x', 'queued'), ('cpu/demo', 'scheduled')) AS v (lane, state)
+"""
+
+
+def test_the_queue_is_counted_by_class_and_state(start_stack):
+    stack = start_stack()
+    stack.kill("runner")
+    stack.sql(QUEUE)
+    values = page(stack)
+
+    def of(name, kind, state):
+        return value(values, f"gangsaw_queue_{name}", state=state, **{"class": kind})
+
+    rows = [("cpu", "queued", 2), ("net", "queued", 1), ("cpu", "scheduled", 1), ("net", "scheduled", 0), ("cpu", "running", 0)]
+    for kind, state, count in rows:
+        assert of("depth", kind, state) == count
+        assert (of("oldest_seconds", kind, state) >= 3600) == (count > 0)
+
+
 def ask_as(stack, address):
     """The answer's head to who comes from this address, as nginx would pass it on to the pool."""
 

@@ -39,6 +39,8 @@ static const struct page {
      "It does.", JSON_TYPE, SCHEMA("Status"), ""},
     {"/readyz", "get", "is_ready", "server", "Can tasks be computed now, and jobs?", "", NULL, NULL,
      "200", "They can.", JSON_TYPE, SCHEMA("Status"), ""},
+    {"/metrics", "get", "show_metrics", "server", "Figures of this host, for Prometheus", "", NULL,
+     NULL, "200", "Prometheus' text format.", "text/plain", "{'type': 'string'}", ""},
     {"/openapi.json", "get", "show_openapi", "server", "This document", "", NULL, NULL, "200",
      "OpenAPI 3.1.", JSON_TYPE, "{'type': 'object'}", ""},
     {"/v1/tasks", "get", "list_tasks", "server", "The descriptors of all tasks", "", NULL, NULL,

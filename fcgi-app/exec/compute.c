@@ -120,7 +120,7 @@ static void on_message(struct wait *w)
         enter_started(w);
 }
 
-static void check_memory(struct wait *w, int64_t now_us)
+static void check_usage(struct wait *w, int64_t now_us)
 {
     size_t limit = w->request->task->memory_bytes, before = w->call.resident_before;
     /* What earlier runs left in the executor is not this run's fault; but it is the executor that
@@ -128,9 +128,12 @@ static void check_memory(struct wait *w, int64_t now_us)
     if (before > w->request->warm_bytes)
         before = w->request->warm_bytes;
     w->sample_at_us = now_us + SAMPLE_US;
-    if (call_resident_bytes(&w->call) <= limit + before)
+    if (call_resident_bytes(&w->call) > limit + before)
+        (void)verdict_over_memory(limit, &w->reason);
+    else if (verdict_threads(w->call.executor) > VERDICT_THREADS_MAX)
+        (void)verdict_over_threads(&w->reason);
+    else
         return;
-    (void)verdict_over_memory(limit, &w->reason);
     w->is_stopping = true;
     w->kill_at_us = now_us;
 }
@@ -146,7 +149,7 @@ static void on_time(struct wait *w)
             (void)verdict_timed_out(w->request->seconds_limit, w->request->seconds, &w->reason);
             give_up(w);
         } else if (now_us >= w->sample_at_us) {
-            check_memory(w, now_us);
+            check_usage(w, now_us);
         }
     }
     if (w->call.state == CALL_STARTED && w->is_stopping && now_us >= w->kill_at_us) {

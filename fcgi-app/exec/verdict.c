@@ -30,6 +30,27 @@ int verdict_over_memory(size_t limit_bytes, struct error *reterr)
                      limit_bytes / (1024 * 1024));
 }
 
+int verdict_over_threads(struct error *reterr)
+{
+    return error_set(reterr, ERR_EXECUTOR_CRASHED,
+                     "The run started more than %d threads and was ended.", VERDICT_THREADS_MAX);
+}
+
+long verdict_threads(pid_t pid)
+{
+    char text[512], path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    if (fd >= 0)
+        (void)close(fd);
+    text[size > 0 ? size : 0] = '\0';
+    char *at = strrchr(text, ')'); /* of the name, the second field; threads are the twentieth */
+    for (int field = 2; at && field < 20; field++)
+        at = strchr(at + 1, ' ');
+    return at ? strtol(at, NULL, 10) : 0;
+}
+
 int verdict_timed_out(const char *limit, double seconds, struct error *reterr)
 {
     return error_set(reterr, ERR_TIMED_OUT,

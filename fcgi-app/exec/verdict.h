@@ -15,6 +15,13 @@
 /* ERR_EXECUTOR_CRASHED: the executor ended with a wait status in the middle of the run. */
 int verdict_crashed(int status, struct error *reterr);
 
+/* ERR_EXECUTOR_CRASHED: the run has started more threads than any engine needs. */
+#define VERDICT_THREADS_MAX 64
+int verdict_over_threads(struct error *reterr);
+
+/* Threads of process `pid` at the moment; 0 when unknown. */
+long verdict_threads(pid_t pid);
+
 /* ERR_EXECUTOR_CRASHED: the run was over memory_mb. */
 int verdict_over_memory(size_t limit_bytes, struct error *reterr);
 

@@ -394,8 +394,12 @@ static int64_t judge(struct crew_slot *s, struct crew_run *run, int64_t now_us)
         slot_kill(s);
     } else if (now_us >= s->sample_at_us) {
         s->sample_at_us = now_us + SAMPLE_US;
-        if (is_over_memory(s, run)) {
+        bool is_over = is_over_memory(s, run);
+        if (is_over)
             (void)verdict_over_memory(run->task->memory_bytes, &why);
+        else if (verdict_threads(s->pid) > VERDICT_THREADS_MAX)
+            is_over = verdict_over_threads(&why) != 0;
+        if (is_over) {
             condemn(run, CREW_CRASHED, &why);
             slot_kill(s);
         }

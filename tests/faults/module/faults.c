@@ -3,7 +3,7 @@
  * The module `faults`: what goes wrong in modules, on request. It shows that a run that
  * crashes, hangs, leaks or floods costs that run alone. For tests only; never installed.
  */
-#include "tasks/task.h"
+#include "hostile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -326,6 +326,8 @@ static const struct task tasks[] = {
     {"faults.exit", leave},
     {"faults.fd", open_descriptors},
     {"faults.hang", hang},
+    {"faults.hostile", hostile},
+    {"faults.hostile_net", hostile},
     {"faults.leak", leak},
     {"faults.print", print},
     {"faults.progress", progress},

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "api/authorize.h"
 #include "base/config.h"
 #include "db/db.h"
 #include "exec/catalog.h"
@@ -78,8 +79,10 @@ struct api {
     size_t catalog_size;
     const char *openapi_text; /* GET /openapi.json */
     size_t openapi_size;
-    struct gang *gang;   /* NULL where nothing computes: pool `api` */
-    struct db *db;       /* the caller's; NULL: no database.url */
+    struct gang *gang;     /* NULL where nothing computes: pool `api` */
+    struct db *db;         /* the caller's; NULL: no database.url */
+    struct snapshot *keys; /* NULL: no database.url, so no key can be */
+    struct usage *usage;
     const char *pass_on; /* nginx's named location of pool api, for what has to become a job; NULL:
                             it is stored here */
     bool has_hub;        /* nginx is in front, which takes redirects to the hub */
@@ -90,6 +93,7 @@ struct api {
     struct api_readiness *readiness; /* NULL: every request asks for itself */
     struct api_figures *figures;     /* NULL: the same */
     struct api_trace trace;          /* of the current request */
+    struct caller caller;            /* the same */
 };
 
 /*

@@ -138,7 +138,8 @@ static int resolve(struct batch *b, struct error *reterr)
     struct binding **all = arena_alloc(b->arena, (size_t)b->count * sizeof(*all));
     for (int i = 0; i < b->count; i++)
         all[i] = &b->bindings[i];
-    return binding_resolve(b->api->db, b->arena, all, b->count, b->errors, reterr);
+    return binding_resolve(b->api->db, b->arena, b->api->caller.tenant, all, b->count, b->errors,
+                           reterr);
 }
 
 static void make_jobs(struct batch *b)

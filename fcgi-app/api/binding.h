@@ -66,12 +66,14 @@ int binding_read_json(struct arena *a, const struct config *cfg, const struct ta
                       struct field_errors *errors, struct error *reterr);
 
 /*
- * Look up the blobs that bindings name (one query for all): keys, sizes, media types. What is not
- * there, or does not suit the descriptor, is an error at its pointer. Errors: ERR_INVALID_PARAMS,
- * ERR_TOO_LARGE, ERR_UNSUPPORTED_MEDIA_TYPE, ERR_INVALID_INPUT for an empty one, ERR_UNAVAILABLE.
+ * Look up the blobs of the tenant that bindings name (one query for all): keys, sizes, media types.
+ * What is not there, or does not suit the descriptor, is an error at its pointer. Errors:
+ * ERR_INVALID_PARAMS, ERR_TOO_LARGE, ERR_UNSUPPORTED_MEDIA_TYPE, ERR_INVALID_INPUT for an empty
+ * one, ERR_UNAVAILABLE.
  */
-int binding_resolve(struct db *db, struct arena *a, struct binding *const *bindings, int count,
-                    struct field_errors *errors, struct error *reterr);
+int binding_resolve(struct db *db, struct arena *a, const char *tenant,
+                    struct binding *const *bindings, int count, struct field_errors *errors,
+                    struct error *reterr);
 
 /* Append the bytes of all resolved blobs to the body. Errors: ERR_INVALID_PARAMS when one has
  * expired meanwhile, ERR_UNAVAILABLE. */

@@ -54,14 +54,14 @@ static int compare_infos(const void *one, const void *two)
 }
 
 /* The keys that the ids stand for, each once. */
-static int collect_keys(const struct db_secret *secret, struct binding *const *bindings, int count,
-                        int64_t *keys)
+static int collect_keys(const struct db_secret *secret, const char *tenant,
+                        struct binding *const *bindings, int count, int64_t *keys)
 {
     int n = 0, kept = 0;
     for (int i = 0; i < count; i++) {
         for (int k = 0; k < bindings[i]->blob_count; k++) {
             struct binding_blob *blob = &bindings[i]->blobs[k];
-            if (db_id_parse(secret, DB_ID_BLOB, blob->id, &blob->key))
+            if (db_id_parse(secret, DB_ID_BLOB, tenant, blob->id, &blob->key))
                 keys[n++] = blob->key;
             else
                 blob->key = 0;
@@ -110,8 +110,9 @@ static int resolve_one(struct arena *a, const struct found *found, struct bindin
     return 0;
 }
 
-int binding_resolve(struct db *db, struct arena *a, struct binding *const *bindings, int count,
-                    struct field_errors *errors, struct error *reterr)
+int binding_resolve(struct db *db, struct arena *a, const char *tenant,
+                    struct binding *const *bindings, int count, struct field_errors *errors,
+                    struct error *reterr)
 {
     const struct db_secret *secret;
     struct blob_info *infos = NULL;
@@ -123,8 +124,9 @@ int binding_resolve(struct db *db, struct arena *a, struct binding *const *bindi
     if (db_read_secret(db, &secret, reterr) != 0)
         return -1;
     int64_t *keys = arena_alloc(a, (size_t)total * sizeof(*keys));
-    int key_count = collect_keys(secret, bindings, count, keys);
-    if (key_count > 0 && blob_get_many(db, a, keys, key_count, &infos, &info_count, reterr) != 0)
+    int key_count = collect_keys(secret, tenant, bindings, count, keys);
+    if (key_count > 0 &&
+        blob_get_many(db, a, tenant, keys, key_count, &infos, &info_count, reterr) != 0)
         return -1;
     if (info_count > 0)
         qsort(infos, (size_t)info_count, sizeof(*infos), compare_infos);

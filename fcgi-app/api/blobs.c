@@ -57,7 +57,8 @@ static int store_body(struct api *api, struct http_request *req, const char *fil
 {
     const char *media_type = req->media_type[0] ? req->media_type : MEDIA_TYPE_UNKNOWN;
     struct blob_writer *writer;
-    if (blob_write_begin(api->db, req->arena, media_type, file_name, &writer, reterr) != 0)
+    if (blob_write_begin(api->db, req->arena, api->caller.tenant, media_type, file_name, &writer,
+                         reterr) != 0)
         return -1;
     if (copy_body(api, req, writer, reterr) != 0) {
         blob_write_abort(writer);
@@ -101,7 +102,7 @@ HANDLER(blobs_create)
         api_use_database(api, req, reterr) != 0 || db_read_secret(api->db, &secret, reterr) != 0 ||
         store_body(api, req, file_name, &info, reterr) != 0)
         return -1;
-    db_id_format(secret, DB_ID_BLOB, info.key, id);
+    db_id_format(secret, DB_ID_BLOB, api->caller.tenant, info.key, id);
     http_response_header(res, "Location", "/v1/blobs/%s", id);
     http_response_json(res, 201, view(req->arena, id, &info));
     return 0;
@@ -125,9 +126,9 @@ HANDLER(blobs_show)
     if (arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
         api_use_database(api, req, reterr) != 0 || db_read_secret(api->db, &secret, reterr) != 0)
         return -1;
-    if (!db_id_parse(secret, DB_ID_BLOB, id, &key))
+    if (!db_id_parse(secret, DB_ID_BLOB, api->caller.tenant, id, &key))
         return error_set(reterr, ERR_NOT_FOUND, "There is no blob of that id.");
-    if (blob_get(api->db, req->arena, key, info, reterr) != 0)
+    if (blob_get(api->db, req->arena, api->caller.tenant, key, info, reterr) != 0)
         return -1;
     add_cache_control(res, info);
     const char *name =

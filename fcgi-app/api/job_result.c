@@ -26,7 +26,7 @@ static int read_job(struct api *api, const struct http_request *req, const char 
 {
     int64_t key;
     if (jobs_find(api, req, id, &key, reterr) != 0 ||
-        job_get(api->db, req->arena, key, with_result, ret_row, reterr) != 0)
+        job_get(api->db, req->arena, api->caller.tenant, key, with_result, ret_row, reterr) != 0)
         return -1;
     api->trace.task = ret_row->task;
     return 0;
@@ -114,7 +114,7 @@ static int answer_output(struct api *api, struct http_request *req, const struct
                          answer_blob *answer, struct http_response *res, struct error *reterr)
 {
     struct blob_info *blob = arena_alloc(req->arena, sizeof(*blob));
-    if (blob_get(api->db, req->arena, output->blob, blob, reterr) != 0)
+    if (blob_get(api->db, req->arena, api->caller.tenant, output->blob, blob, reterr) != 0)
         return -1;
     return answer(req, api, blob, download_file_name(req->arena, output->name, blob->media_type),
                   res, reterr);

@@ -236,7 +236,7 @@ static void add_view(struct strbuf *out, struct arena *a, const struct db_secret
 {
     char id[DB_ID_SIZE], path[PATH_SIZE], numbers[NUMBERS_SIZE];
     const struct view v = {.out = out, .arena = a, .row = row, .path = path};
-    db_id_format(secret, DB_ID_JOB, row->id, id);
+    db_id_format(secret, DB_ID_JOB, row->tenant, row->id, id);
     (void)snprintf(path, sizeof(path), JOBS_PATH "%s", id);
     const cJSON *error = parse(&v, row->error);
     add_text(&v, "{\"id\":", id);

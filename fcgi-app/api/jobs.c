@@ -41,11 +41,11 @@ HANDLER(jobs_show)
     int wait_s = argument_number(wait, 0, SUBMIT_WAIT_MAX, 0, "/wait", errors);
     if (errors->count > 0)
         return error_set(reterr, ERR_INVALID_PARAMS, "wait is not valid.");
-    if (job_get(api->db, req->arena, key, false, &row, reterr) != 0)
+    if (job_get(api->db, req->arena, api->caller.tenant, key, false, &row, reterr) != 0)
         return -1;
     if (wait_s > 0 && api->has_hub && !job_state_is_final(row.state)) {
         const char *id = match->params[0];
-        submit_redirect(res, "/internal/wait?job=%s&seconds=%d&then=/v1/jobs/%s", id, wait_s, id);
+        submit_wait(api, res, id, wait_s, arena_printf(req->arena, "/internal/jobs/%s", id));
         return 0;
     }
     return answer_job(api, req, &row, res, reterr);
@@ -58,11 +58,11 @@ HANDLER(jobs_events)
     int64_t key;
     if (jobs_find(api, req, match->params[0], &key, reterr) != 0 ||
         arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
-        job_get(api->db, req->arena, key, false, &row, reterr) != 0)
+        job_get(api->db, req->arena, api->caller.tenant, key, false, &row, reterr) != 0)
         return -1;
     if (!api->has_hub)
         return error_set(reterr, ERR_UNAVAILABLE, "Events are served behind nginx only.");
-    submit_redirect(res, "/internal/events?job=%s", match->params[0]);
+    submit_redirect(res, "/internal/events?job=%s&tenant=%s", match->params[0], api->caller.tenant);
     return 0;
 }
 
@@ -71,7 +71,7 @@ static int answer_changed(struct api *api, struct http_request *req, int64_t key
                           struct http_response *res, struct error *reterr)
 {
     struct job_row row;
-    if (job_get(api->db, req->arena, key, false, &row, reterr) != 0)
+    if (job_get(api->db, req->arena, api->caller.tenant, key, false, &row, reterr) != 0)
         return -1;
     return answer_job(api, req, &row, res, reterr);
 }
@@ -82,9 +82,17 @@ HANDLER(jobs_cancel)
     int64_t key;
     if (jobs_find(api, req, match->params[0], &key, reterr) != 0 ||
         arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
-        job_cancel(api->db, req->arena, key, api->config->jobs_retention_days, reterr) != 0)
+        job_cancel(api->db, req->arena, api->caller.tenant, key, api->config->jobs_retention_days,
+                   reterr) != 0)
         return -1;
     return answer_changed(api, req, key, res, reterr);
+}
+
+static int check_queue(const struct api *api, const struct http_request *req, struct error *reterr)
+{
+    const struct caller *caller = &api->caller;
+    return job_check_queue(api->db, req->arena, caller->tenant,
+                           caller->key ? caller->key->limits.queued_jobs : 0, 1, reterr);
 }
 
 HANDLER(jobs_retry)
@@ -93,7 +101,8 @@ HANDLER(jobs_retry)
     int64_t key;
     if (jobs_find(api, req, match->params[0], &key, reterr) != 0 ||
         arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
-        job_retry(api->db, req->arena, key, reterr) != 0)
+        check_queue(api, req, reterr) != 0 ||
+        job_retry(api->db, req->arena, api->caller.tenant, key, reterr) != 0)
         return -1;
     submit_wake(api);
     return answer_changed(api, req, key, res, reterr);
@@ -115,16 +124,18 @@ static const char *list_states(struct arena *a)
 }
 
 static int read_filter(const struct http_request *req, const struct db_secret *secret,
-                       const char *const *values, struct job_filter *ret_filter,
+                       const char *tenant, const char *const *values, struct job_filter *ret_filter,
                        struct field_errors *errors, struct error *reterr)
 {
-    struct job_filter f = {.state = -1, .task = values[LIST_TASK], .tag = values[LIST_TAG]};
+    struct job_filter f = {
+        .tenant = tenant, .state = -1, .task = values[LIST_TASK], .tag = values[LIST_TAG]};
     if (values[LIST_STATE] && (f.state = job_state_parse(values[LIST_STATE])) < 0)
         field_errors_add(errors, "/state", "must be one of %s", list_states(req->arena));
     f.limit = argument_number(values[LIST_LIMIT], 1, LIST_MAX, LIST_DEFAULT, "/limit", errors);
     if (errors->count > 0)
         return error_set(reterr, ERR_INVALID_PARAMS, "%d parameters are not valid.", errors->count);
-    if (values[LIST_CURSOR] && !db_id_parse(secret, DB_ID_CURSOR, values[LIST_CURSOR], &f.before))
+    if (values[LIST_CURSOR] &&
+        !db_id_parse(secret, DB_ID_CURSOR, tenant, values[LIST_CURSOR], &f.before))
         return error_set(reterr, ERR_INVALID_REQUEST,
                          "The cursor is none that this server gave: take next_cursor as it is.");
     *ret_filter = f;
@@ -161,6 +172,7 @@ static void add_next_link(struct http_response *res, const char *const *values, 
 HANDLER(jobs_list)
 {
     struct api *api = context;
+    const char *tenant = api->caller.tenant;
     const struct db_secret *secret;
     const char *values[LIST_ARGUMENTS];
     struct job_filter filter;
@@ -170,7 +182,7 @@ HANDLER(jobs_list)
     if (api_use_database(api, req, reterr) != 0 ||
         arguments_read(req, list_names, values, errors, reterr) != 0 ||
         db_read_secret(api->db, &secret, reterr) != 0 ||
-        read_filter(req, secret, values, &filter, errors, reterr) != 0)
+        read_filter(req, secret, tenant, values, &filter, errors, reterr) != 0)
         return -1;
     int limit = filter.limit++; /* one more tells whether there are more */
     if (job_list(api->db, req->arena, &filter, &rows, &count, reterr) != 0)
@@ -180,7 +192,7 @@ HANDLER(jobs_list)
     job_views_add(&out, secret, rows, count < limit ? count : limit);
     if (count > limit) {
         char cursor[DB_ID_SIZE];
-        db_id_format(secret, DB_ID_CURSOR, rows[limit - 1].id, cursor);
+        db_id_format(secret, DB_ID_CURSOR, tenant, rows[limit - 1].id, cursor);
         strbuf_addf(&out, ",\"next_cursor\":\"%s\"}", cursor);
         add_next_link(res, values, cursor);
     } else {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/authorize.h"
 #include "api/handlers.h"
 #include "api/openapi_internal.h"
 #include "base/strbuf.h"
@@ -26,6 +27,57 @@ static const char document[] =
 #define JSON_TYPE "application/json"
 #define BYTES_TYPE "application/octet-stream"
 #define BINARY "{'type': 'string', 'format': 'binary'}"
+
+/* ---- who may */
+
+static const struct route *find_route(const char *pattern, unsigned method)
+{
+    for (const struct route *r = api_routes; r->pattern; r++) {
+        if (strcmp(r->pattern, pattern) == 0 && (r->methods & method))
+            return r;
+    }
+    return NULL;
+}
+
+static cJSON *append_object(cJSON *array)
+{
+    cJSON *object = cJSON_CreateObject();
+    (void)cJSON_AddItemToArray(array, object);
+    return object;
+}
+
+/* One of several ways; the last is no key, while the server has none. */
+static void add_requirement(cJSON *security, const char *scope)
+{
+    cJSON *names = cJSON_AddArrayToObject(append_object(security), "key");
+    if (scope)
+        (void)cJSON_AddItemToArray(names, cJSON_CreateString(scope));
+}
+
+static void add_access(cJSON *operation, const char *pattern, unsigned method)
+{
+    const struct route *route = find_route(pattern, method);
+    cJSON *security = cJSON_AddArrayToObject(operation, "security");
+    cJSON *responses = json_member(operation, "responses");
+    assert(route);
+    if (route->access & ACCESS_OPEN)
+        return;
+    if (route->access & ACCESS_ANY_KEY)
+        add_requirement(security, NULL);
+    for (uint32_t scope = 1; scope <= SCOPE_ALL; scope <<= 1) {
+        struct strbuf name = STRBUF_INIT;
+        key_scopes_print(scope, &name);
+        if (route->access & scope)
+            add_requirement(security, name.text);
+        strbuf_release(&name);
+    }
+    (void)append_object(security);
+    (void)cJSON_AddItemToObject(responses, "401", openapi_fixed(REF("responses", "Unauthorized")));
+    (void)cJSON_AddItemToObject(responses, "403", openapi_fixed(REF("responses", "Forbidden")));
+    (void)cJSON_AddItemToObject(responses, "429", openapi_fixed(REF("responses", "RateLimited")));
+}
+
+/* ---- pages */
 
 /* Every route but the runs of tasks: its successful answer. */
 static const struct page {
@@ -143,6 +195,7 @@ static void add_page(cJSON *paths, const struct page *page)
     add_references(headers, "headers", page->headers);
     add_content(answer, page->type, page->schema);
     (void)cJSON_AddItemToObject(responses, "default", openapi_fixed(REF("responses", "Problem")));
+    add_access(operation, page->path, strcmp(page->method, "get") == 0 ? HTTP_GET : HTTP_POST);
 }
 
 const char *openapi_print(struct arena *a, const struct catalog *catalog, size_t *ret_size)
@@ -155,8 +208,9 @@ const char *openapi_print(struct arena *a, const struct catalog *catalog, size_t
         add_page(paths, &pages[i]);
     for (int i = 0; (task = catalog_at(catalog, i)) != NULL; i++) {
         const char *path = arena_printf(scratch, "/v1/tasks/%s", task->name);
-        (void)cJSON_AddItemToObject(cJSON_AddObjectToObject(paths, path), "post",
-                                    openapi_operation(scratch, task));
+        cJSON *operation = openapi_operation(scratch, task);
+        add_access(operation, "/v1/tasks/{task}", HTTP_POST);
+        (void)cJSON_AddItemToObject(cJSON_AddObjectToObject(paths, path), "post", operation);
     }
     (void)cJSON_AddItemToObject(root, "components", openapi_fixed(openapi_components));
     const char *text = json_print(a, root, ret_size);

@@ -43,6 +43,7 @@ void api_close(struct api *api)
 {
     if (!api)
         return;
+    authorize_close(api);
     catalog_close(api->catalog);
     arena_free(api->arena);
     *api = (struct api){.watch.fd = -1};
@@ -99,6 +100,7 @@ static void log_request(const struct api *api, const struct http_request *req,
                         const struct error *error, int status)
 {
     const struct api_trace *t = &api->trace;
+    const struct caller *caller = &api->caller;
     bool has_failed = error->code != ERR_NONE;
     log_write(error_is_ours(error) ? LOG_ERROR : LOG_INFO, "request",
               LOG_STR("request_id", req->request_id),
@@ -106,6 +108,8 @@ static void log_request(const struct api *api, const struct http_request *req,
               LOG_STR("method", req->method_name), LOG_STR("path", req->path),
               LOG_STR("route", match->route ? match->route->pattern : NULL),
               LOG_INT("status", status), LOG_STR("task", t->task), LOG_STR("job", t->job),
+              LOG_STR("key", caller->key ? caller->key->id : NULL),
+              LOG_STR("tenant", caller->key ? caller->tenant : NULL),
               LOG_NUM("ms", (double)(clock_us() - req->arrived_us) / 1e3),
               LOG_NUM("queue_ms", (double)t->queue_us / 1e3),
               LOG_NUM("run_ms", (double)t->run_us / 1e3), LOG_INT("bytes_in", req->body_read),
@@ -182,13 +186,14 @@ int api_serve(struct api *api, struct http_stream *stream, struct arena *a)
     struct route_match match = {0};
     struct error error = {0};
     api->trace = (struct api_trace){0};
+    api->caller = (struct caller){.tenant = ""};
     http_response_init(&res, a);
     int result = http_request_read(stream, &limits, a, &req, &error);
     api->trace.queue_us = clock_us() - req->arrived_us; /* until now; a run adds its own wait */
     if (result != 0)
         http_response_problem(&res, req, &error, NULL);
     else
-        route_dispatch(api_routes, api, req, &res, &match, &error);
+        route_dispatch(api_routes, authorize, api, req, &res, &match, &error);
     advise_retry(&res, &error);
     http_response_header(&res, "Server-Timing", "queue;dur=%.3f, run;dur=%.3f",
                          (double)api->trace.queue_us / 1e3, (double)api->trace.run_us / 1e3);

@@ -27,7 +27,7 @@ int jobs_find(struct api *api, const struct http_request *req, const char *id, i
     const struct db_secret *secret;
     if (api_use_database(api, req, reterr) != 0 || db_read_secret(api->db, &secret, reterr) != 0)
         return -1;
-    if (!db_id_parse(secret, DB_ID_JOB, id, ret_key))
+    if (!db_id_parse(secret, DB_ID_JOB, api->caller.tenant, id, ret_key))
         return error_set(reterr, ERR_NOT_FOUND, "There is no job of this id.");
     api->trace.job = id;
     return 0;
@@ -42,6 +42,13 @@ void submit_redirect(struct http_response *res, const char *fmt, ...)
     va_end(ap);
     http_response_header(res, "X-Accel-Redirect", "%s", target);
     http_response_json(res, 200, NULL);
+}
+
+void submit_wait(const struct api *api, struct http_response *res, const char *job, int seconds,
+                 const char *then)
+{
+    submit_redirect(res, "/internal/wait?job=%s&tenant=%s&seconds=%d&then=%s", job,
+                    api->caller.tenant, seconds, then);
 }
 
 /* ---- requests that may be repeated */
@@ -132,8 +139,8 @@ int submit_find(struct submission *s, const struct submit_content *content, int 
     if (!s->idempotency.key)
         return 0;
     if (hash_request(s, content, reterr) != 0 ||
-        job_find_stored(s->api->db, s->req->arena, &s->idempotency, &s->stored, &found, reterr) !=
-            0)
+        job_find_stored(s->api->db, s->req->arena, s->api->caller.tenant, &s->idempotency,
+                        &s->stored, &found, reterr) != 0)
         return -1;
     s->is_replayed = found > 0;
     if (found > 0 && found != count)
@@ -158,11 +165,16 @@ void submit_wake(const struct api *api)
 int submit_store(struct submission *s, const struct job_new *jobs, int count, struct error *reterr)
 {
     struct arena *a = s->req->arena;
-    const struct job_idempotency *idempotency = s->idempotency.key ? &s->idempotency : NULL;
+    const struct caller *caller = &s->api->caller;
+    const struct job_batch batch = {.tenant = caller->tenant,
+                                    .jobs = jobs,
+                                    .count = count,
+                                    .idempotency = s->idempotency.key ? &s->idempotency : NULL,
+                                    .queued_limit =
+                                        caller->key ? caller->key->limits.queued_jobs : 0};
     s->jobs = jobs;
     s->stored = arena_alloc(a, (size_t)count * sizeof(*s->stored));
-    if (job_store(s->api->db, a, jobs, count, idempotency, s->stored, &s->is_replayed, reterr) !=
-        0) {
+    if (job_store(s->api->db, a, &batch, s->stored, &s->is_replayed, reterr) != 0) {
         if (reterr->code == ERR_NOT_FOUND)
             (void)error_set(reterr, ERR_INVALID_PARAMS,
                             "A file that the request names has just expired.");
@@ -187,7 +199,8 @@ static int read_older(struct submission *s, int count, struct job_row **ret_rows
     }
     if (older == 0)
         return 0;
-    if (job_get_many(s->api->db, a, ids, older, ret_rows, ret_count, reterr) != 0)
+    if (job_get_many(s->api->db, a, s->api->caller.tenant, ids, older, ret_rows, ret_count,
+                     reterr) != 0)
         return -1;
     if (*ret_count > 0)
         qsort(*ret_rows, (size_t)*ret_count, sizeof(**ret_rows), job_compare_ids);
@@ -204,7 +217,7 @@ int submit_rows(struct submission *s, int count, struct job_row **ret_rows, stru
     for (int i = 0; i < count; i++) {
         const struct job_row wanted = {.id = s->stored[i].id};
         if (s->stored[i].is_new) {
-            rows[i] = job_new_row(&s->jobs[i], &s->stored[i], a);
+            rows[i] = job_new_row(s->api->caller.tenant, &s->jobs[i], &s->stored[i], a);
             continue;
         }
         const struct job_row *row = older_count > 0 ? bsearch(&wanted, older, (size_t)older_count,
@@ -265,13 +278,14 @@ static int write_bytes(struct blob_writer *w, const unsigned char *bytes, size_t
     return 0;
 }
 
-static int write_blob(struct db *db, struct arena *a, const struct binding *binding, int i,
+static int write_blob(const struct api *api, struct arena *a, const struct binding *binding, int i,
                       int64_t deadline_us, struct blob_info *ret_info, struct error *reterr)
 {
     const struct order_input *input = &binding->inputs[i];
     const char *media_type = *input->media_type ? input->media_type : MEDIA_TYPE_UNKNOWN;
     struct blob_writer *w;
-    if (blob_write_begin(db, a, media_type, input->file_name, &w, reterr) != 0)
+    if (blob_write_begin(api->db, a, api->caller.tenant, media_type, input->file_name, &w,
+                         reterr) != 0)
         return -1;
     if (write_bytes(w, binding->body->bytes + input->offset, input->size, deadline_us, reterr) !=
         0) {
@@ -295,9 +309,9 @@ static int write_inputs(const struct api *api, struct arena *a, const struct tas
     for (int i = 0; i < binding->input_count; i++) {
         char id[DB_ID_SIZE];
         struct blob_info info;
-        if (write_blob(api->db, a, binding, i, deadline_us, &info, reterr) != 0)
+        if (write_blob(api, a, binding, i, deadline_us, &info, reterr) != 0)
             return -1;
-        db_id_format(secret, DB_ID_BLOB, info.key, id);
+        db_id_format(secret, DB_ID_BLOB, api->caller.tenant, info.key, id);
         binding_name_blob(a, task, binding, i, id);
         binding->blobs[binding->blob_count++] = (struct binding_blob){.input = i, .key = info.key};
     }
@@ -315,11 +329,11 @@ static int answer_stored(struct submission *s, const struct prefer *prefer,
     int wait_s = prefer->wait_seconds > SUBMIT_WAIT_MAX ? SUBMIT_WAIT_MAX : prefer->wait_seconds;
     if (db_read_secret(api->db, &secret, reterr) != 0)
         return -1;
-    db_id_format(secret, DB_ID_JOB, s->stored[0].id, id);
+    db_id_format(secret, DB_ID_JOB, api->caller.tenant, s->stored[0].id, id);
     api->trace.job = arena_strdup(a, id);
     if (wait_s > 0 && api->has_hub) {
-        submit_redirect(res, "/internal/wait?job=%s&seconds=%d&then=/internal/runs/%s%s", id,
-                        wait_s, id, s->is_replayed ? "/replayed" : "");
+        submit_wait(api, res, id, wait_s,
+                    arena_printf(a, "/internal/runs/%s%s", id, s->is_replayed ? "/replayed" : ""));
         return 0;
     }
     if (submit_rows(s, 1, &rows, reterr) != 0)
@@ -340,10 +354,9 @@ static int store_task(struct submission *s, const struct task_desc *task, struct
                       const struct accept *accept, const struct job_options *options,
                       struct field_errors *errors, struct error *reterr)
 {
-    struct db *db = s->api->db;
     struct arena *a = s->req->arena;
     bool as_json; /* asked again when the result is fetched */
-    if (binding_resolve(db, a, &binding, 1, errors, reterr) != 0 ||
+    if (binding_resolve(s->api->db, a, s->api->caller.tenant, &binding, 1, errors, reterr) != 0 ||
         negotiate(accept, task, binding, a, &as_json, reterr) != 0 ||
         write_inputs(s->api, a, task, binding, reterr) != 0)
         return -1;

@@ -77,6 +77,10 @@ int submit_task(struct api *api, struct http_request *req, const struct task_des
 struct job_new submit_job(struct arena *a, const struct http_request *req,
                           const struct task_desc *task, const struct binding *binding);
 
+/* Have the hub hold the client until the job has ended, then nginx come back to a path of ours. */
+void submit_wait(const struct api *api, struct http_response *res, const char *job, int seconds,
+                 const char *then);
+
 /* Have nginx pass the request on: to a path with its query, or to a named location. */
 void submit_redirect(struct http_response *res, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

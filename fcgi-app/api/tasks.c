@@ -105,20 +105,24 @@ static int resolve(struct api *api, const struct http_request *req, struct bindi
         return 0;
     if (api_use_database(api, req, reterr) != 0)
         return -1;
-    return binding_resolve(api->db, req->arena, &binding, 1, errors, reterr);
+    return binding_resolve(api->db, req->arena, api->caller.tenant, &binding, 1, errors, reterr);
 }
 
 static int compute(struct api *api, const struct http_request *req,
                    const struct compute_request *run, struct http_response *res,
                    struct compute_outcome *ret_outcome, struct error *reterr)
 {
+    if (authorize_run(api, res, reterr) != 0)
+        return -1;
     int result = compute_run(api->gang, res->arena, run, ret_outcome, reterr);
+    authorize_run_end(api);
     api->trace.queue_us = ret_outcome->queue_us;
     api->trace.run_us = ret_outcome->run_us;
     run_report(api->config,
                &(struct run_report){.task = run->task->name,
                                     .request_id = req->request_id,
                                     .traceparent = req->traceparent[0] ? req->traceparent : NULL,
+                                    .tenant = api->caller.tenant,
                                     .wait_us = ret_outcome->queue_us,
                                     .run_us = ret_outcome->run_us,
                                     .cpu_us = ret_outcome->cpu_us,
@@ -174,7 +178,10 @@ HANDLER(tasks_run)
         return -1;
     api->trace.task = task->name;
     const struct prefer prefer = prefer_parse(http_header(req, "Prefer"));
-    if (prefer.respond_async || task->job_only)
+    bool is_job = prefer.respond_async || task->job_only;
+    if (authorize_scope(api, is_job ? SCOPE_JOBS_WRITE : SCOPE_RUN, res, reterr) != 0)
+        return -1;
+    if (is_job)
         return run_later(api, req, task, &prefer, res, errors, reterr);
     return run_now(api, req, task, res, errors, reterr);
 }

@@ -292,6 +292,21 @@ bool usage_request(struct usage *u, const struct key_record *key, int64_t now_us
     return true;
 }
 
+void usage_look(struct usage *u, const struct key_record *key, int64_t now_us,
+                struct usage_rate *ret_rate)
+{
+    int64_t limit = key->limits.requests_per_minute, now_ns = now_us * 1000;
+    *ret_rate = (struct usage_rate){0};
+    if (limit <= 0)
+        return;
+    int64_t step_ns = MINUTE_NS / limit, window_ns = step_ns * limit;
+    struct rate *r = find_rate(u, number_of(key->id), now_ns);
+    int64_t debt_ns = debt_of(atomic_load(&r->arrival_ns), now_ns);
+    ret_rate->limit = limit;
+    ret_rate->remaining = debt_ns < window_ns ? (window_ns - debt_ns) / step_ns : 0;
+    ret_rate->reset_s = seconds_up(debt_ns);
+}
+
 /* ---- what runs */
 
 struct tally {

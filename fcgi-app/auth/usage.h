@@ -37,6 +37,10 @@ struct usage_rate {
 bool usage_request(struct usage *u, const struct key_record *key, int64_t now_us,
                    struct usage_rate *ret_rate);
 
+/* The same without counting one. */
+void usage_look(struct usage *u, const struct key_record *key, int64_t now_us,
+                struct usage_rate *ret_rate);
+
 /* A run of the calling process begins; false: concurrent_runs are under way. Given back by
  * usage_run_end(), which is also fine without one. *ret_running: of this key, this one included. */
 bool usage_run_begin(struct usage *u, const struct key_record *key, int *ret_running);

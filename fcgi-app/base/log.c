@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/redact.h"
 #include "base/utf8.h"
 
 #define LINE_MAX_BYTES 4096 /* with its newline */
@@ -272,6 +273,7 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
         }
         compose(&l, fits, now_us, level, message, fields);
     }
+    redact_keys(l.text, l.size);
     write_line(l.text, l.size);
     errno = saved;
 }

@@ -13,20 +13,25 @@
 
 #define DAY_SIZE 32
 
-const struct db_statement blob_get_statement = {
+#define IS_KEPT                  \
+    "AND (b.expires_at > now() " \
+    "     OR EXISTS (SELECT FROM gangsaw.job_blob l WHERE l.blob = b.id))"
+
+const struct db_statement blob_load_statement = {
+    .name = "blob_load",
+    .sql = "SELECT " BLOB_COLUMNS " FROM gangsaw.blob b WHERE b.id = $1::bigint " IS_KEPT,
+};
+
+static const struct db_statement get_statement = {
     .name = "blob_get",
     .sql = "SELECT " BLOB_COLUMNS " FROM gangsaw.blob b "
-           "WHERE b.id = $1::bigint "
-           "  AND (b.expires_at > now() "
-           "       OR EXISTS (SELECT FROM gangsaw.job_blob l WHERE l.blob = b.id))",
+           "WHERE b.id = $1::bigint AND b.tenant = $2::text " IS_KEPT,
 };
 
 static const struct db_statement get_many_statement = {
     .name = "blob_get_many",
     .sql = "SELECT " BLOB_COLUMNS " FROM gangsaw.blob b "
-           "WHERE b.id = ANY ($1::bigint[]) "
-           "  AND (b.expires_at > now() "
-           "       OR EXISTS (SELECT FROM gangsaw.job_blob l WHERE l.blob = b.id))",
+           "WHERE b.id = ANY ($1::bigint[]) AND b.tenant = $2::text " IS_KEPT,
 };
 
 /* The row says on which day, so in which partition. */
@@ -42,8 +47,8 @@ const struct db_statement blob_chunk_statement = {
 const struct db_statement blob_small_statement = {
     .name = "blob_small",
     .sql = "WITH b AS ("
-           "    INSERT INTO gangsaw.blob (size, sha256, media_type, file_name) "
-           "    SELECT octet_length($1::bytea), $2::bytea, $3::text, $4::text "
+           "    INSERT INTO gangsaw.blob (size, sha256, media_type, file_name, tenant) "
+           "    SELECT octet_length($1::bytea), $2::bytea, $3::text, $4::text, $6::text "
            "    WHERE gangsaw.commit($5::text) IS NOT NULL "
            "    RETURNING *), "
            "piece AS ("
@@ -67,8 +72,8 @@ const struct db_statement blob_piece_statement = {
 const struct db_statement blob_end_statement = {
     .name = "blob_end",
     .sql = "WITH b AS ("
-           "    INSERT INTO gangsaw.blob (id, day, size, sha256, media_type, file_name) "
-           "    SELECT $1::bigint, $2::date, $3::bigint, $4::bytea, $5::text, $6::text "
+           "    INSERT INTO gangsaw.blob (id, day, size, sha256, media_type, file_name, tenant) "
+           "    SELECT $1::bigint, $2::date, $3::bigint, $4::bytea, $5::text, $6::text, $9::text "
            "    WHERE (SELECT count(*) FROM gangsaw.blob_chunk c "
            "           WHERE c.blob = $1::bigint AND c.day = $2::date) = $7::bigint "
            "      AND gangsaw.commit($8::text) IS NOT NULL "
@@ -100,12 +105,12 @@ static int gone(struct error *reterr)
     return error_set(reterr, ERR_GONE, "The blob is no longer kept.");
 }
 
-int blob_get(struct db *db, struct arena *a, int64_t key, struct blob_info *ret_info,
-             struct error *reterr)
+int blob_get(struct db *db, struct arena *a, const char *tenant, int64_t key,
+             struct blob_info *ret_info, struct error *reterr)
 {
     const struct db_rows *rows;
-    if (db_query(db, a, &blob_get_statement, (struct db_value[]){db_int(a, key)}, 1, &rows,
-                 reterr) != 0)
+    if (db_query(db, a, &get_statement, (struct db_value[]){db_int(a, key), db_text(tenant)}, 2,
+                 &rows, reterr) != 0)
         return -1;
     if (db_count(rows) == 0)
         return gone(reterr);
@@ -113,11 +118,12 @@ int blob_get(struct db *db, struct arena *a, int64_t key, struct blob_info *ret_
     return 0;
 }
 
-int blob_get_many(struct db *db, struct arena *a, const int64_t *keys, int count,
-                  struct blob_info **ret_infos, int *ret_count, struct error *reterr)
+int blob_get_many(struct db *db, struct arena *a, const char *tenant, const int64_t *keys,
+                  int count, struct blob_info **ret_infos, int *ret_count, struct error *reterr)
 {
     const struct db_rows *rows;
-    if (db_query(db, a, &get_many_statement, (struct db_value[]){db_ints(a, keys, count)}, 1, &rows,
+    if (db_query(db, a, &get_many_statement,
+                 (struct db_value[]){db_ints(a, keys, count), db_text(tenant)}, 2, &rows,
                  reterr) != 0)
         return -1;
     *ret_count = db_count(rows);
@@ -146,7 +152,7 @@ struct blob_writer {
     struct db *db;
     struct arena *arena; /* of one statement */
     EVP_MD_CTX *digest;
-    const char *media_type, *file_name;
+    const char *tenant, *media_type, *file_name;
     unsigned char *piece; /* BLOB_CHUNK_SIZE bytes, of which `used` are there */
     size_t used;
     int64_t size, key; /* key 0: nothing was stored yet, so there is no transaction */
@@ -166,12 +172,13 @@ static void release_writer(void *object)
     *w = (struct blob_writer){0};
 }
 
-int blob_write_begin(struct db *db, struct arena *a, const char *media_type, const char *file_name,
-                     struct blob_writer **ret_writer, struct error *reterr)
+int blob_write_begin(struct db *db, struct arena *a, const char *tenant, const char *media_type,
+                     const char *file_name, struct blob_writer **ret_writer, struct error *reterr)
 {
     struct blob_writer *w = arena_alloc(a, sizeof(*w));
     w->db = db;
     w->arena = arena_new();
+    w->tenant = arena_strdup(a, tenant);
     w->media_type = arena_strdup(a, media_type);
     w->file_name = arena_strdup(a, file_name ? file_name : "");
     w->digest = EVP_MD_CTX_new();
@@ -241,10 +248,11 @@ static int store_small(struct blob_writer *w, struct db_value sha256, const stru
                        struct error *reterr)
 {
     struct db_value values[] = {
-        db_bytes(w->piece, w->used), sha256, db_text(w->media_type), db_text(w->file_name),
-        db_text(BLOB_COMMIT_AS_SET),
+        db_bytes(w->piece, w->used), sha256,
+        db_text(w->media_type),      db_text(w->file_name),
+        db_text(BLOB_COMMIT_AS_SET), db_text(w->tenant),
     };
-    return db_query(w->db, w->arena, &blob_small_statement, values, 5, rows, reterr);
+    return db_query(w->db, w->arena, &blob_small_statement, values, 6, rows, reterr);
 }
 
 static int store_end(struct blob_writer *w, struct db_value sha256, const struct db_rows **rows,
@@ -257,8 +265,9 @@ static int store_end(struct blob_writer *w, struct db_value sha256, const struct
         db_int(w->arena, w->size),   sha256,
         db_text(w->media_type),      db_text(w->file_name),
         db_int(w->arena, w->pieces), db_text(BLOB_COMMIT_AS_SET),
+        db_text(w->tenant),
     };
-    if (db_query(w->db, w->arena, &blob_end_statement, values, 8, rows, reterr) != 0)
+    if (db_query(w->db, w->arena, &blob_end_statement, values, 9, rows, reterr) != 0)
         return -1;
     if (db_count(*rows) != 1)
         return error_internal(reterr, "blob: not all of its pieces are there");

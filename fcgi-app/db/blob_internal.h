@@ -20,18 +20,18 @@
 void blob_info_read(const struct db_rows *rows, int row, struct arena *a,
                     struct blob_info *ret_info);
 
-/* $1 key. No row: gone. */
-extern const struct db_statement blob_get_statement;
+/* $1 key, whosever. No row: gone. */
+extern const struct db_statement blob_load_statement;
 /* $1 key, $2 number of the piece. */
 extern const struct db_statement blob_chunk_statement;
-/* $1 bytes, $2 sha256, $3 media type, $4 file name, $5 synchronous_commit. */
+/* $1 bytes, $2 sha256, $3 media type, $4 file name, $5 synchronous_commit, $6 tenant. */
 extern const struct db_statement blob_small_statement;
 /* Gives key and day of a new blob. */
 extern const struct db_statement blob_begin_statement;
 /* $1 day, $2 key, $3 number of the piece, $4 bytes, $5 synchronous_commit. */
 extern const struct db_statement blob_piece_statement;
 /* $1 key, $2 day, $3 size, $4 sha256, $5 media type, $6 file name, $7 pieces, $8
- * synchronous_commit. No row: not all pieces are there. */
+ * synchronous_commit, $9 tenant. No row: not all pieces are there. */
 extern const struct db_statement blob_end_statement;
 
 /* Values of synchronous_commit: as the session has it, which is on (connect.c), or off. */

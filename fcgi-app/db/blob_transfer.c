@@ -26,7 +26,7 @@ struct blob_transfer {
     /* writing */
     const unsigned char *bytes;
     size_t size;
-    const char *media_type, *file_name;
+    const char *tenant, *media_type, *file_name;
     EVP_MD_CTX *digest; /* of more than one piece */
     unsigned char hash[EVP_MAX_MD_SIZE];
     unsigned hash_size;
@@ -150,7 +150,7 @@ struct blob_transfer *blob_load_send(struct db *db, int64_t key, size_t max_byte
     struct arena *a = arena_new();
     t->max_bytes = max_bytes;
     t->payload = payload;
-    db_send(db, &blob_get_statement, (struct db_value[]){db_int(a, key)}, 1, info_loaded, t);
+    db_send(db, &blob_load_statement, (struct db_value[]){db_int(a, key)}, 1, info_loaded, t);
     arena_free(a);
     return t;
 }
@@ -202,10 +202,11 @@ static void save_small(struct blob_transfer *t)
     const void *bytes = t->bytes ? t->bytes : (const unsigned char *)"";
     (void)EVP_Digest(bytes, t->size, t->hash, &t->hash_size, EVP_sha256(), NULL);
     struct db_value values[] = {
-        db_bytes(bytes, t->size),    hash_value(t), db_text(t->media_type), db_text(t->file_name),
-        db_text(BLOB_COMMIT_AS_SET),
+        db_bytes(bytes, t->size),    hash_value(t),
+        db_text(t->media_type),      db_text(t->file_name),
+        db_text(BLOB_COMMIT_AS_SET), db_text(t->tenant),
     };
-    db_send(t->db, &blob_small_statement, values, 5, saved, t);
+    db_send(t->db, &blob_small_statement, values, 6, saved, t);
 }
 
 static void save_end(struct blob_transfer *t)
@@ -220,8 +221,9 @@ static void save_end(struct blob_transfer *t)
         db_int(a, (int64_t)t->size), hash_value(t),
         db_text(t->media_type),      db_text(t->file_name),
         db_int(a, t->pieces),        db_text(BLOB_COMMIT_AS_SET),
+        db_text(t->tenant),
     };
-    db_send(t->db, &blob_end_statement, values, 8, saved, t);
+    db_send(t->db, &blob_end_statement, values, 9, saved, t);
     arena_free(a);
 }
 
@@ -270,13 +272,14 @@ static void key_given(void *context, const struct db_rows *rows, const struct er
     save_piece(t);
 }
 
-struct blob_transfer *blob_save_send(struct db *db, const void *bytes, size_t size,
-                                     const char *media_type, const char *file_name, blob_done *done,
-                                     void *context)
+struct blob_transfer *blob_save_send(struct db *db, const char *tenant, const void *bytes,
+                                     size_t size, const char *media_type, const char *file_name,
+                                     blob_done *done, void *context)
 {
     struct blob_transfer *t = transfer_new(db, done, context);
     t->bytes = bytes;
     t->size = size;
+    t->tenant = arena_strdup(t->arena, tenant);
     t->media_type = arena_strdup(t->arena, media_type);
     t->file_name = arena_strdup(t->arena, file_name ? file_name : "");
     t->pieces = blob_piece_count((int64_t)size);

@@ -160,11 +160,14 @@ int db_read_secret(struct db *db, const struct db_secret **ret_secret, struct er
 void db_secret_send(struct db *db, db_done *done, void *context);
 bool db_secret_read(const struct db_rows *rows, struct db_secret *ret_secret);
 
-/* As gangsaw.public_id() in SQL: 10 hex digits of SHA-256(secret, kind, NUL, key), then the key. */
-void db_id_format(const struct db_secret *s, enum db_id_kind kind, int64_t key,
+/* As gangsaw.public_id() in SQL: 10 hex digits of SHA-256(secret, kind, NUL, key, tenant), then the
+ * key. */
+void db_id_format(const struct db_secret *s, enum db_id_kind kind, const char *tenant, int64_t key,
                   char ret_id[DB_ID_SIZE]);
 
-/* The key of an id; false for anything that this database did not issue. In constant time. */
-bool db_id_parse(const struct db_secret *s, enum db_id_kind kind, const char *id, int64_t *ret_key);
+/* The key of an id; false for anything that this database did not give to this tenant: so what was
+ * pruned is not told apart from what never was, but to whose it was. In constant time. */
+bool db_id_parse(const struct db_secret *s, enum db_id_kind kind, const char *tenant,
+                 const char *id, int64_t *ret_key);
 
 #endif

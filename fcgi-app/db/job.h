@@ -73,6 +73,15 @@ struct job_idempotency {
     const unsigned char *request_sha256; /* 32 bytes */
 };
 
+/* What is stored at once: all of one tenant's. */
+struct job_batch {
+    const char *tenant;
+    const struct job_new *jobs;
+    int count;
+    const struct job_idempotency *idempotency; /* NULL: none */
+    int64_t queued_limit; /* of the tenant's live jobs that have not begun; 0: none */
+};
+
 struct job_stored {
     int64_t id;
     bool is_new; /* false: the live job that holds the unique key, or was stored before */
@@ -81,23 +90,33 @@ struct job_stored {
 
 /*
  * Store jobs: all or none, in one transaction, whose commit is synchronous; wake an idle runner.
- * ret_stored has `count` entries in the same order. With an Idempotency-Key that was used before
+ * ret_stored has as many entries in the same order. With an Idempotency-Key that was used before
  * with the same request, its jobs are given and *ret_replayed is true.
  * Errors: ERR_INVALID_PARAMS the key was used with another request (the detail says so);
  * ERR_CONFLICT a request with this key is under way; ERR_NOT_FOUND a blob has just expired;
- * ERR_UNAVAILABLE, also where somebody else's transaction holds a unique key for long.
+ * ERR_RATE_LIMITED as job_check_queue(); ERR_UNAVAILABLE, also where somebody else's transaction
+ * holds a unique key for long.
  */
-int job_store(struct db *db, struct arena *a, const struct job_new *jobs, int count,
-              const struct job_idempotency *idempotency, struct job_stored *ret_stored,
-              bool *ret_replayed, struct error *reterr);
+int job_store(struct db *db, struct arena *a, const struct job_batch *batch,
+              struct job_stored *ret_stored, bool *ret_replayed, struct error *reterr);
+
+/*
+ * May a tenant have `adding` more jobs that are queued or scheduled? Looks at no more than `limit`
+ * of them (0: no limit). Requests that ask at the same time do not see each other's jobs, so the
+ * limit can be passed by what is being stored at that moment, by each worker one request.
+ * Errors: ERR_RATE_LIMITED with the limit and how many there are; ERR_UNAVAILABLE.
+ */
+int job_check_queue(struct db *db, struct arena *a, const char *tenant, int64_t limit, int adding,
+                    struct error *reterr);
 
 /*
  * What an Idempotency-Key was used for before: *ret_count jobs (0: it was not used), in their
  * order. Takes no lock. Errors: ERR_INVALID_PARAMS it was used with another request;
  * ERR_UNAVAILABLE.
  */
-int job_find_stored(struct db *db, struct arena *a, const struct job_idempotency *idempotency,
-                    struct job_stored **ret_stored, int *ret_count, struct error *reterr);
+int job_find_stored(struct db *db, struct arena *a, const char *tenant,
+                    const struct job_idempotency *idempotency, struct job_stored **ret_stored,
+                    int *ret_count, struct error *reterr);
 
 /* ---- reading (waits) */
 
@@ -127,23 +146,25 @@ struct job_row {
 };
 
 /* The row of a job as it was stored: for who has just stored it and need not read it again. */
-struct job_row job_new_row(const struct job_new *job, const struct job_stored *stored,
-                           struct arena *a);
+struct job_row job_new_row(const char *tenant, const struct job_new *job,
+                           const struct job_stored *stored, struct arena *a);
 
-/* ERR_GONE when there is none: ids are checked before (db_id_parse), so it has been pruned. Without
+/* A job of another tenant is none. ERR_GONE when there is none: ids are checked before
+ * (db_id_parse), and are of one tenant, so it has been pruned. Without
  * params, which may be large and are for runners; with_result: with the result, which may be too.
  */
-int job_get(struct db *db, struct arena *a, int64_t id, bool with_result, struct job_row *ret_row,
-            struct error *reterr);
+int job_get(struct db *db, struct arena *a, const char *tenant, int64_t id, bool with_result,
+            struct job_row *ret_row, struct error *reterr);
 
 /* Compares keys, and whatever begins with one, as rows do; for qsort() and bsearch(). */
 int job_compare_ids(const void *one, const void *two);
 
 /* Many at once, those that exist, in any order; without params and result. */
-int job_get_many(struct db *db, struct arena *a, const int64_t *ids, int count,
+int job_get_many(struct db *db, struct arena *a, const char *tenant, const int64_t *ids, int count,
                  struct job_row **ret_rows, int *ret_count, struct error *reterr);
 
 struct job_filter {
+    const char *tenant;
     int state;        /* enum job_state, or -1: any */
     const char *task; /* NULL: any */
     const char *tag;  /* NULL: any */
@@ -159,13 +180,13 @@ int job_list(struct db *db, struct arena *a, const struct job_filter *filter,
 
 /* Make a live job `canceled`, tell its runner; a finished one stays as it is. Commit is
  * synchronous. ERR_GONE as job_get(). */
-int job_cancel(struct db *db, struct arena *a, int64_t id, double retention_days,
-               struct error *reterr);
+int job_cancel(struct db *db, struct arena *a, const char *tenant, int64_t id,
+               double retention_days, struct error *reterr);
 
 /* Put a finished job back into the queue under its id, with max_attempts further attempts; a live
  * one stays as it is. ERR_CONFLICT: another live job has its unique key. ERR_GONE: pruned, or an
  * input has expired (the detail says which). */
-int job_retry(struct db *db, struct arena *a, int64_t id, struct error *reterr);
+int job_retry(struct db *db, struct arena *a, const char *tenant, int64_t id, struct error *reterr);
 
 /* ---- for `gangsaw jobs` (waits) */
 

@@ -3,7 +3,8 @@
  * job_change.c - cancel and retry; see job.h
  *
  * Both look at both tables under one snapshot. A job that moves from one to the other in that
- * moment is seen in neither: then a second look finds it.
+ * moment is seen in neither: then a second look finds it. A tenant is compared in a form that no
+ * index has, so that jobs are found by their ids (job_read.c says why).
  */
 #include "db/job_internal.h"
 
@@ -13,7 +14,8 @@ static const struct db_statement cancel_statement = {
     .name = "job_cancel",
     .sql =
         "WITH held AS MATERIALIZED ( "
-        "    SELECT j.* FROM gangsaw.job j WHERE j.id = $1::bigint FOR UPDATE), "
+        "    SELECT j.* FROM gangsaw.job j "
+        "    WHERE j.id = $1::bigint AND j.tenant = $3::text FOR UPDATE), "
         "ended AS MATERIALIZED ( "
         "    SELECT h.id, h.lease + 1 AS lease, h.created_at, h.ready_at, h.started_at, "
         "           now() AS finished_at, 'canceled'::gangsaw.job_state AS state, "
@@ -30,31 +32,33 @@ static const struct db_statement cancel_statement = {
         "    FROM held h WHERE h.runner IS NOT NULL) "
         "SELECT e.id, " JOB_TELL ", (SELECT count(*) FROM stopped) FROM ended e "
         "UNION ALL "
-        "SELECT d.id, NULL, NULL FROM gangsaw.job_done d WHERE d.id = $1::bigint",
+        "SELECT d.id, NULL, NULL FROM gangsaw.job_done d "
+        "WHERE d.id = $1::bigint AND d.tenant || '' = $3::text",
 };
 
 /* It was never found where it was looked for: it went to and fro meanwhile, or it is pruned. */
-static int missed(struct db *db, struct arena *a, int64_t id, struct error *reterr)
+static int missed(struct db *db, struct arena *a, const char *tenant, int64_t id,
+                  struct error *reterr)
 {
     struct job_row row;
-    if (job_get(db, a, id, false, &row, reterr) != 0)
+    if (job_get(db, a, tenant, id, false, &row, reterr) != 0)
         return -1;
     return error_set(reterr, ERR_CONFLICT,
                      "Other requests are changing this job at the moment; try again.");
 }
 
-int job_cancel(struct db *db, struct arena *a, int64_t id, double retention_days,
-               struct error *reterr)
+int job_cancel(struct db *db, struct arena *a, const char *tenant, int64_t id,
+               double retention_days, struct error *reterr)
 {
-    struct db_value values[] = {db_int(a, id), db_real(a, retention_days)};
+    struct db_value values[] = {db_int(a, id), db_real(a, retention_days), db_text(tenant)};
     for (int look = 0; look < LOOKS_MAX; look++) {
         const struct db_rows *rows;
-        if (db_query(db, a, &cancel_statement, values, 2, &rows, reterr) != 0)
+        if (db_query(db, a, &cancel_statement, values, 3, &rows, reterr) != 0)
             return -1;
         if (db_count(rows) > 0)
             return 0;
     }
-    return missed(db, a, id, reterr);
+    return missed(db, a, tenant, id, reterr);
 }
 
 /*
@@ -67,7 +71,8 @@ static const struct db_statement retry_statement = {
     .name = "job_retry",
     .sql =
         "WITH found AS MATERIALIZED ( "
-        "    SELECT d.* FROM gangsaw.job_done d WHERE d.id = $1::bigint FOR UPDATE), "
+        "    SELECT d.* FROM gangsaw.job_done d "
+        "    WHERE d.id = $1::bigint AND d.tenant || '' = $2::text FOR UPDATE), "
         "inputs AS MATERIALIZED ( "
         "    SELECT b.id FROM gangsaw.blob b "
         "    WHERE b.id = ANY (ARRAY(SELECT unnest(f.blobs) FROM found f)) "
@@ -108,18 +113,19 @@ static const struct db_statement retry_statement = {
         "linked AS ( "
         "    INSERT INTO gangsaw.job_blob (blob, job) SELECT i.id, s.id FROM inputs i, stored s), "
         "woken AS MATERIALIZED (SELECT gangsaw.wake() FROM stored) "
-        "SELECT EXISTS (SELECT FROM gangsaw.job j WHERE j.id = $1::bigint), "
-        "       (SELECT gangsaw.public_id('blob', m.id) FROM missing m), "
+        "SELECT EXISTS (SELECT FROM gangsaw.job j WHERE j.id = $1::bigint AND j.tenant = "
+        "$2::text), "
+        "       (SELECT gangsaw.public_id('blob', m.id, $2::text) FROM missing m), "
         "       (SELECT s.id FROM stored s), EXISTS (SELECT FROM again), "
         "       (SELECT count(*) FROM woken)",
 };
 
-int job_retry(struct db *db, struct arena *a, int64_t id, struct error *reterr)
+int job_retry(struct db *db, struct arena *a, const char *tenant, int64_t id, struct error *reterr)
 {
-    struct db_value values[] = {db_int(a, id)};
+    struct db_value values[] = {db_int(a, id), db_text(tenant)};
     for (int look = 0; look < LOOKS_MAX; look++) {
         const struct db_rows *rows;
-        if (db_query(db, a, &retry_statement, values, 1, &rows, reterr) != 0)
+        if (db_query(db, a, &retry_statement, values, 2, &rows, reterr) != 0)
             return -1;
         if (!db_is_null(rows, 0, 1))
             return error_set(reterr, ERR_GONE, "Its input, blob %s, has expired.",
@@ -130,5 +136,5 @@ int job_retry(struct db *db, struct arena *a, int64_t id, struct error *reterr)
             return error_set(reterr, ERR_CONFLICT,
                              "Another live job has the unique key of this one.");
     }
-    return missed(db, a, id, reterr);
+    return missed(db, a, tenant, id, reterr);
 }

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TENANT ""    /* keys bring others */
 #define ROUNDS_MAX 5 /* for the holder of a unique key that ends whenever it is looked for */
 
 /*
@@ -66,8 +65,9 @@ static const struct db_statement store_statement = {
         "    SELECT DISTINCT b.blob, s.id FROM stored s CROSS JOIN LATERAL unnest(s.blobs) AS b "
         "(blob)), "
         "tagged AS ("
-        "    INSERT INTO gangsaw.job_tag (tag, job) "
-        "    SELECT DISTINCT t.tag, s.id FROM stored s CROSS JOIN LATERAL unnest(s.tags) AS t "
+        "    INSERT INTO gangsaw.job_tag (tenant, tag, job) "
+        "    SELECT DISTINCT $1::text, t.tag, s.id FROM stored s CROSS JOIN LATERAL unnest(s.tags) "
+        "AS t "
         "(tag)), "
         "woken AS MATERIALIZED ("
         "    SELECT gangsaw.wake() FROM stored s WHERE s.state = 'queued' LIMIT 1) "
@@ -91,7 +91,7 @@ static const struct db_statement holders_statement = {
 static const struct db_statement blobs_statement = {
     .name = "job_check_blobs",
     .sql = "SELECT b.id FROM gangsaw.blob b "
-           "WHERE b.id = ANY ($1::bigint[]) "
+           "WHERE b.id = ANY ($1::bigint[]) AND b.tenant = $2::text "
            "  AND (b.expires_at > now() "
            "       OR EXISTS (SELECT FROM gangsaw.job_blob l WHERE l.blob = b.id)) "
            "ORDER BY b.id FOR KEY SHARE",
@@ -129,6 +129,8 @@ static const struct db_statement record_statement = {
 /* A batch that is being stored: which of its jobs have no id yet. */
 struct batch {
     struct db *db;
+    const char *tenant;
+    int64_t queued_limit;
     struct arena *arena;
     const struct job_new *jobs;
     int count;
@@ -175,7 +177,7 @@ static int64_t seconds_us(double seconds)
 
 /* The values of store_statement. */
 #define STORE_VALUES 15
-static void fill_values(struct arena *a, const struct slice *s,
+static void fill_values(struct arena *a, const char *tenant, const struct slice *s,
                         struct db_value ret_values[STORE_VALUES])
 {
     int n = s->count;
@@ -206,7 +208,7 @@ static void fill_values(struct arena *a, const struct slice *s,
         traceparent[i] = job->traceparent;
     }
     struct db_value values[STORE_VALUES] = {
-        db_text(TENANT),
+        db_text(tenant),
         db_texts(a, task, n),
         db_texts(a, lane, n),
         db_texts(a, params, n),
@@ -295,7 +297,7 @@ static int find_holders(struct batch *b, struct error *reterr)
         task[i] = b->jobs[b->waiting[i]].task;
         unique_key[i] = b->jobs[b->waiting[i]].unique_key;
     }
-    struct db_value values[] = {db_text(TENANT), db_ints(a, index, n), db_texts(a, task, n),
+    struct db_value values[] = {db_text(b->tenant), db_ints(a, index, n), db_texts(a, task, n),
                                 db_texts(a, unique_key, n)};
     if (db_query(b->db, a, &holders_statement, values, 4, &rows, reterr) != 0)
         return -1;
@@ -316,7 +318,7 @@ static int store_slice(struct batch *b, struct slice *s, struct error *reterr)
 {
     struct db_value values[STORE_VALUES];
     const struct db_rows *rows;
-    fill_values(b->arena, s, values);
+    fill_values(b->arena, b->tenant, s, values);
     if (db_query(b->db, b->arena, &store_statement, values, STORE_VALUES, &rows, reterr) != 0)
         return -1;
     return take_stored(b, s, rows, reterr);
@@ -347,8 +349,8 @@ static int store_jobs(struct batch *b, struct error *reterr)
     return b->waiting_count > 0 ? find_holders(b, reterr) : 0;
 }
 
-struct job_row job_new_row(const struct job_new *job, const struct job_stored *stored,
-                           struct arena *a)
+struct job_row job_new_row(const char *tenant, const struct job_new *job,
+                           const struct job_stored *stored, struct arena *a)
 {
     const char **tags = NULL;
     if (job->tag_count > 0) {
@@ -360,7 +362,7 @@ struct job_row job_new_row(const struct job_new *job, const struct job_stored *s
         .state = stored->ready_us > stored->created_us ? JOB_SCHEDULED : JOB_QUEUED,
         .task = job->task,
         .lane = job->lane,
-        .tenant = TENANT,
+        .tenant = tenant,
         .params = job->params,
         .unique_key = job->unique_key,
         .request_id = job->request_id,
@@ -375,6 +377,11 @@ struct job_row job_new_row(const struct job_new *job, const struct job_stored *s
         .run_ms = NAN,
         .cpu_ms = NAN,
     };
+}
+
+static int check_queue(const struct batch *b, struct error *reterr)
+{
+    return job_check_queue(b->db, b->arena, b->tenant, b->queued_limit, b->count, reterr);
 }
 
 static int check_blobs(const struct batch *b, struct error *reterr)
@@ -396,7 +403,8 @@ static int check_blobs(const struct batch *b, struct error *reterr)
     if (wanted == 0)
         return 0;
     if (db_query(b->db, b->arena, &blobs_statement,
-                 (struct db_value[]){db_ints(b->arena, keys, wanted)}, 1, &rows, reterr) != 0)
+                 (struct db_value[]){db_ints(b->arena, keys, wanted), db_text(b->tenant)}, 2, &rows,
+                 reterr) != 0)
         return -1;
     if (db_count(rows) != wanted)
         return error_set(reterr, ERR_NOT_FOUND, "A blob that the job refers to has just expired.");
@@ -409,15 +417,16 @@ static int key_conflict(struct error *reterr)
                      "A request with this Idempotency-Key is under way; try again.");
 }
 
-#define KEY_VALUES(i) \
-    db_text(TENANT), db_text((i)->route), db_text((i)->key), db_bytes((i)->request_sha256, 32)
+#define KEY_VALUES(tenant, i) \
+    db_text(tenant), db_text((i)->route), db_text((i)->key), db_bytes((i)->request_sha256, 32)
 
-int job_find_stored(struct db *db, struct arena *a, const struct job_idempotency *idempotency,
-                    struct job_stored **ret_stored, int *ret_count, struct error *reterr)
+int job_find_stored(struct db *db, struct arena *a, const char *tenant,
+                    const struct job_idempotency *idempotency, struct job_stored **ret_stored,
+                    int *ret_count, struct error *reterr)
 {
     const struct db_rows *rows;
-    if (db_query(db, a, &find_statement, (struct db_value[]){KEY_VALUES(idempotency)}, 4, &rows,
-                 reterr) != 0)
+    if (db_query(db, a, &find_statement, (struct db_value[]){KEY_VALUES(tenant, idempotency)}, 4,
+                 &rows, reterr) != 0)
         return -1;
     int count = db_count(rows);
     if (count > 0 && !db_get_bool(rows, 0, 0))
@@ -438,12 +447,12 @@ static int begin_key(struct batch *b, const struct job_idempotency *i, bool *ret
     const struct db_rows *rows;
     struct job_stored *found;
     int count;
-    if (db_query(b->db, b->arena, &lock_statement, (struct db_value[]){KEY_VALUES(i)}, 3, &rows,
-                 reterr) != 0)
+    if (db_query(b->db, b->arena, &lock_statement, (struct db_value[]){KEY_VALUES(b->tenant, i)}, 3,
+                 &rows, reterr) != 0)
         return -1;
     if (!db_get_bool(rows, 0, 0))
         return key_conflict(reterr);
-    if (job_find_stored(b->db, b->arena, i, &found, &count, reterr) != 0)
+    if (job_find_stored(b->db, b->arena, b->tenant, i, &found, &count, reterr) != 0)
         return -1;
     *ret_replayed = count > 0;
     if (count == 0)
@@ -460,7 +469,7 @@ static int record_key(const struct batch *b, const struct job_idempotency *i, st
     int64_t *ids = arena_alloc(b->arena, (size_t)b->count * sizeof(*ids));
     for (int n = 0; n < b->count; n++)
         ids[n] = b->stored[n].id;
-    struct db_value values[] = {KEY_VALUES(i), db_ints(b->arena, ids, b->count)};
+    struct db_value values[] = {KEY_VALUES(b->tenant, i), db_ints(b->arena, ids, b->count)};
     if (db_query(b->db, b->arena, &record_statement, values, 5, &rows, reterr) != 0)
         return -1;
     return db_count(rows) == 1 ? 0 : key_conflict(reterr);
@@ -473,7 +482,7 @@ static int store_in_transaction(struct batch *b, const struct job_idempotency *i
         return -1;
     if (*ret_replayed)
         return 0;
-    if (check_blobs(b, reterr) != 0 || store_jobs(b, reterr) != 0)
+    if (check_queue(b, reterr) != 0 || check_blobs(b, reterr) != 0 || store_jobs(b, reterr) != 0)
         return -1;
     return idempotency && b->waiting_count == 0 ? record_key(b, idempotency, reterr) : 0;
 }
@@ -530,7 +539,7 @@ static int store_once(struct batch *b, const struct job_idempotency *idempotency
     }
     order_keys(b);
     if (!idempotency && is_simple(b))
-        return store_jobs(b, reterr);
+        return check_queue(b, reterr) == 0 ? store_jobs(b, reterr) : -1;
     if (db_begin(b->db, reterr) != 0)
         return -1;
     int result = store_in_transaction(b, idempotency, ret_replayed, reterr);
@@ -540,18 +549,21 @@ static int store_once(struct batch *b, const struct job_idempotency *idempotency
     return result;
 }
 
-int job_store(struct db *db, struct arena *a, const struct job_new *jobs, int count,
-              const struct job_idempotency *idempotency, struct job_stored *ret_stored,
-              bool *ret_replayed, struct error *reterr)
+int job_store(struct db *db, struct arena *a, const struct job_batch *batch,
+              struct job_stored *ret_stored, bool *ret_replayed, struct error *reterr)
 {
+    int count = batch->count;
     struct batch b = {
         .db = db,
+        .tenant = batch->tenant,
+        .queued_limit = batch->queued_limit,
         .arena = a,
-        .jobs = jobs,
+        .jobs = batch->jobs,
         .count = count,
         .waiting = arena_alloc(a, (size_t)count * sizeof(int)),
         .stored = arena_alloc(a, (size_t)count * sizeof(*ret_stored)),
     };
+    const struct job_idempotency *idempotency = batch->idempotency;
     bool is_replayed = false;
 
     if (idempotency && !idempotency->key)

@@ -24,7 +24,8 @@ static const char *const kinds[] = {
 
 /* Each job that is shown has an id: looking the algorithm up every time would take longer than the
  * hash. */
-static void compute_sha256(const void *bytes, size_t size, unsigned char ret_hash[EVP_MAX_MD_SIZE])
+static void compute_sha256(const void *bytes, size_t size, const char *tenant,
+                           unsigned char ret_hash[EVP_MAX_MD_SIZE])
 {
     static EVP_MD *sha256;
     static EVP_MD_CTX *ctx;
@@ -33,12 +34,13 @@ static void compute_sha256(const void *bytes, size_t size, unsigned char ret_has
         ctx = EVP_MD_CTX_new();
     }
     if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1 || EVP_DigestUpdate(ctx, bytes, size) != 1 ||
+        EVP_DigestUpdate(ctx, tenant, strlen(tenant)) != 1 ||
         EVP_DigestFinal_ex(ctx, ret_hash, NULL) != 1)
         abort();
 }
 
-static void compute_tag(const struct db_secret *s, enum db_id_kind kind, int64_t key,
-                        char ret_tag[TAG_DIGITS])
+static void compute_tag(const struct db_secret *s, enum db_id_kind kind, const char *tenant,
+                        int64_t key, char ret_tag[TAG_DIGITS])
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char text[sizeof(s->bytes) + 16 + sizeof(key)], hash[EVP_MAX_MD_SIZE];
@@ -49,15 +51,15 @@ static void compute_tag(const struct db_secret *s, enum db_id_kind kind, int64_t
     size += sizeof(s->bytes);
     for (int shift = 56; shift >= 0; shift -= 8)
         text[size++] = (unsigned char)((uint64_t)key >> shift);
-    compute_sha256(text, size, hash);
+    compute_sha256(text, size, tenant, hash);
     for (int i = 0; i < TAG_DIGITS; i++)
         ret_tag[i] = digits[i % 2 == 0 ? hash[i / 2] >> 4 : hash[i / 2] & 15];
 }
 
-void db_id_format(const struct db_secret *s, enum db_id_kind kind, int64_t key,
+void db_id_format(const struct db_secret *s, enum db_id_kind kind, const char *tenant, int64_t key,
                   char ret_id[DB_ID_SIZE])
 {
-    compute_tag(s, kind, key, ret_id);
+    compute_tag(s, kind, tenant, key, ret_id);
     (void)snprintf(ret_id + TAG_DIGITS, DB_ID_SIZE - TAG_DIGITS, "%" PRId64, key);
 }
 
@@ -71,7 +73,8 @@ static bool parse_key(const char *text, int64_t *ret_key)
     return count > 0 && text[0] != '0' && text[count] == '\0';
 }
 
-bool db_id_parse(const struct db_secret *s, enum db_id_kind kind, const char *id, int64_t *ret_key)
+bool db_id_parse(const struct db_secret *s, enum db_id_kind kind, const char *tenant,
+                 const char *id, int64_t *ret_key)
 {
     char tag[TAG_DIGITS];
     unsigned difference = 0;
@@ -79,7 +82,7 @@ bool db_id_parse(const struct db_secret *s, enum db_id_kind kind, const char *id
 
     if (strnlen(id, TAG_DIGITS) < TAG_DIGITS || !parse_key(id + TAG_DIGITS, &key))
         return false;
-    compute_tag(s, kind, key, tag);
+    compute_tag(s, kind, tenant, key, tag);
     for (int i = 0; i < TAG_DIGITS; i++)
         difference |= (unsigned)(tag[i] ^ id[i]);
     if (difference != 0)

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/redact.h"
+
 /* clang-format off */
 static const struct problem table[] = {
     {ERR_INVALID_REQUEST, 400, "Invalid request",
@@ -105,6 +107,7 @@ void problem_print(struct strbuf *out, const struct error *err, const char *requ
                    const struct field_errors *errors)
 {
     const struct problem *problem = problem_find(err->code);
+    size_t start = out->size;
     strbuf_addf(out, "{\"type\":\"/problems/%s\"", error_name(problem->code));
     add_member(out, "title", problem->title);
     strbuf_addf(out, ",\"status\":%d", problem->status);
@@ -113,4 +116,5 @@ void problem_print(struct strbuf *out, const struct error *err, const char *requ
     if (errors && errors->first)
         add_field_errors(out, errors);
     strbuf_addch(out, '}');
+    redact_keys(out->text + start, out->size - start); /* errors quote what was sent */
 }

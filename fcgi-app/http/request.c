@@ -21,7 +21,7 @@
 #define ARRIVED_MAX_US (60 * INT64_C(1000000))
 #define CONTENT_LENGTH_MAX (INT64_C(1) << 53)
 
-static const char *param(const struct http_request *req, const char *name)
+const char *http_variable(const struct http_request *req, const char *name)
 {
     const char *value = req->stream->param(req->stream, name);
     return value ? value : "";
@@ -37,7 +37,7 @@ static bool is_request_id(const char *text)
 
 static void read_request_id(struct http_request *req)
 {
-    const char *id = param(req, "REQUEST_ID");
+    const char *id = http_variable(req, "REQUEST_ID");
     if (is_request_id(id)) {
         memcpy(req->request_id, id, strlen(id) + 1);
         return;
@@ -67,7 +67,7 @@ static int64_t parse_msec(const char *text)
 static void read_arrival(struct http_request *req)
 {
     req->arrived_us = clock_us();
-    int64_t started_ms = parse_msec(param(req, "REQUEST_STARTED"));
+    int64_t started_ms = parse_msec(http_variable(req, "REQUEST_STARTED"));
     if (started_ms < 0)
         return;
     int64_t waited_us = clock_real_us() - started_ms * 1000;
@@ -91,7 +91,7 @@ static void read_method(struct http_request *req)
     } methods[] = {{"GET", HTTP_GET},        {"HEAD", HTTP_HEAD},   {"POST", HTTP_POST},
                    {"PUT", HTTP_PUT},        {"PATCH", HTTP_PATCH}, {"DELETE", HTTP_DELETE},
                    {"OPTIONS", HTTP_OPTIONS}};
-    const char *name = param(req, "REQUEST_METHOD");
+    const char *name = http_variable(req, "REQUEST_METHOD");
     req->method = HTTP_OTHER;
     req->method_name = arena_strndup(req->arena, name, strnlen(name, 32));
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
@@ -134,7 +134,7 @@ static int read_path(struct http_request *req, struct error *reterr)
     static const char *const variables[] = {"PATH_INFO", "DOCUMENT_URI", "SCRIPT_NAME"};
     const char *path = "";
     for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]) && !*path; i++)
-        path = param(req, variables[i]);
+        path = http_variable(req, variables[i]);
     if (path[0] != '/')
         return error_set(reterr, ERR_INVALID_REQUEST, "The path does not begin with '/'.");
     if (has_control(path))
@@ -147,7 +147,7 @@ static int read_path(struct http_request *req, struct error *reterr)
 
 static int read_query(struct http_request *req, struct error *reterr)
 {
-    const char *query = param(req, "QUERY_STRING");
+    const char *query = http_variable(req, "QUERY_STRING");
     if (has_control(query))
         return error_set(reterr, ERR_INVALID_REQUEST, "The query has a control character.");
     req->query = arena_strdup(req->arena, query);
@@ -156,7 +156,7 @@ static int read_query(struct http_request *req, struct error *reterr)
 
 static int read_content_length(struct http_request *req, struct error *reterr)
 {
-    const char *text = param(req, "CONTENT_LENGTH");
+    const char *text = http_variable(req, "CONTENT_LENGTH");
     int64_t length = 0;
     for (const char *p = text; *p; p++) {
         if (*p < '0' || *p > '9')
@@ -172,7 +172,7 @@ static int read_content_length(struct http_request *req, struct error *reterr)
 
 static int read_content_type(struct http_request *req, struct error *reterr)
 {
-    req->content_type = arena_strdup(req->arena, param(req, "CONTENT_TYPE"));
+    req->content_type = arena_strdup(req->arena, http_variable(req, "CONTENT_TYPE"));
     if (*field_skip_space(req->content_type) == '\0')
         return 0;
     const char *rest;

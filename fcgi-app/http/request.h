@@ -64,6 +64,9 @@ struct http_request {
 int http_request_read(struct http_stream *stream, const struct http_limits *limits, struct arena *a,
                       struct http_request **ret_request, struct error *reterr);
 
+/* A CGI variable, "SERVER_ADDR"; "" when it is not set. */
+const char *http_variable(const struct http_request *req, const char *name);
+
 /* A header field by its HTTP name, "Accept-Encoding"; several lines of it joined by ", "; NULL when
  * absent. */
 const char *http_header(const struct http_request *req, const char *name);

@@ -108,16 +108,18 @@ static int call_handler(void *context, struct http_request *req, const struct ro
     return 0;
 }
 
-void route_dispatch(const struct route *routes, void *context, struct http_request *req,
-                    struct http_response *res, struct route_match *ret_match,
-                    struct error *ret_error)
+void route_dispatch(const struct route *routes, route_guard *guard, void *context,
+                    struct http_request *req, struct http_response *res,
+                    struct route_match *ret_match, struct error *ret_error)
 {
     struct field_errors errors = {.arena = req->arena};
     int status;
     *ret_match = (struct route_match){.route = NULL};
     *ret_error = (struct error){.code = ERR_NONE};
     unsigned allowed = find_route(routes, req, ret_match);
-    if (allowed == 0) {
+    if (guard && guard(context, req, ret_match->route, res, ret_error) != 0) {
+        status = -1;
+    } else if (allowed == 0) {
         status = refuse_path(req, ret_error);
     } else if (req->method == HTTP_OPTIONS) {
         http_response_header(res, "Allow", "%s", list_methods(req->arena, allowed));

@@ -317,7 +317,7 @@ static void attach(struct client *c)
 {
     struct clients *cs = c->all;
     int64_t key;
-    if (!db_id_parse(watch_secret(cs->watch), DB_ID_JOB, c->target.job, &key)) {
+    if (!db_id_parse(watch_secret(cs->watch), DB_ID_JOB, c->target.tenant, c->target.job, &key)) {
         struct error none;
         cs->counts.invalid++;
         (void)error_set(&none, ERR_NOT_FOUND, "There is no such job.");

@@ -47,7 +47,7 @@ static int parse_seconds(const char *text, int64_t *ret_us, struct error *reterr
 
 static int check_then(const char *then, struct error *reterr)
 {
-    static const char *const places[] = {"/v1/jobs/", "/internal/runs/"};
+    static const char *const places[] = {"/internal/jobs/", "/internal/runs/"};
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         if (has_prefix(then, places[i]) && then[strspn(then, NAME_CHARACTERS "/")] == '\0')
             return 0;
@@ -65,6 +65,8 @@ static int take_fields(const struct http_field *fields, int count, struct target
         int status = 0;
         if (strcmp(name, "job") == 0)
             status = take_text(name, value, target->job, sizeof(target->job), reterr);
+        else if (strcmp(name, "tenant") == 0 && *value)
+            status = take_text(name, value, target->tenant, sizeof(target->tenant), reterr);
         else if (strcmp(name, "then") == 0)
             status = take_text(name, value, target->then, sizeof(target->then), reterr);
         else if (strcmp(name, "seconds") == 0)

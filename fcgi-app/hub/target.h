@@ -13,6 +13,7 @@
 #include "hub/scgi.h"
 
 #define TARGET_SECONDS_MAX 60
+#define TARGET_TENANT_SIZE 65
 #define TARGET_THEN_SIZE 96
 #define TARGET_EVENT_ID_SIZE 64
 #define TARGET_REQUEST_ID_SIZE 65
@@ -21,6 +22,7 @@ struct target {
     bool is_stream;                           /* /internal/events; else /internal/wait */
     bool is_head;                             /* only the header of the answer is wanted */
     char job[DB_ID_SIZE];                     /* public id, not checked yet */
+    char tenant[TARGET_TENANT_SIZE];          /* whose id it has to be */
     int64_t wait_us;                          /* 0 to TARGET_SECONDS_MAX seconds */
     char then[TARGET_THEN_SIZE];              /* where nginx goes afterwards */
     char last_event_id[TARGET_EVENT_ID_SIZE]; /* "": none, or none of ours */
@@ -29,7 +31,7 @@ struct target {
 /*
  * Read path and arguments; those of other names are ignored.
  * Errors: ERR_NOT_FOUND for another path; ERR_INVALID_REQUEST for arguments that are missing, given
- * twice or not well-formed. `then` begins with /v1/jobs/ or /internal/runs/ and has letters,
+ * twice or not well-formed. `then` begins with /internal/jobs/ or /internal/runs/ and has letters,
  * digits,
  * '_', '-' and '/' alone: it becomes a header field.
  */

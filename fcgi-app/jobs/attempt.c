@@ -186,12 +186,15 @@ static int find_task(struct attempt *t, struct error *reterr)
     return error_set(reterr, ERR_UNAVAILABLE, "This host lacks the task's module.");
 }
 
-/* Public ids to keys: all that are none are reported. */
+/* Public ids to keys: all that are none are reported. An application may give any tenant's jobs
+ * files that it has uploaded for all. */
 static int read_blob_ids(struct attempt *t, struct field_errors *errors, struct error *reterr)
 {
     for (int i = 0; i < t->binding.blob_count; i++) {
         struct binding_blob *b = &t->binding.blobs[i];
-        if (!db_id_parse(&t->runner->keeper.secret, DB_ID_BLOB, b->id, &b->key))
+        const struct db_secret *secret = &t->runner->keeper.secret;
+        if (!db_id_parse(secret, DB_ID_BLOB, t->tenant, b->id, &b->key) &&
+            !db_id_parse(secret, DB_ID_BLOB, "", b->id, &b->key))
             field_errors_add(errors, b->pointer, "names a blob that does not exist");
     }
     if (errors->count > 0)
@@ -239,7 +242,7 @@ static void fill_run(struct attempt *t)
         t->run.seconds_limit =
             t->timeout_seconds < most ? "timeout_seconds" : "jobs.max_timeout_seconds";
     }
-    db_id_format(&r->keeper.secret, DB_ID_JOB, t->id, t->run.label);
+    db_id_format(&r->keeper.secret, DB_ID_JOB, t->tenant, t->id, t->run.label);
 }
 
 /* Read its parameters; false when it went elsewhere: it failed, or waits for its inputs. */

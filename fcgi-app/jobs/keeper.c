@@ -117,7 +117,7 @@ static void on_secret(void *context, const struct db_rows *rows, const struct er
     if (rows && db_secret_read(rows, &k->secret)) {
         char id[DB_ID_SIZE]; /* the library of hashes reads its files now, not before the first job
                               */
-        db_id_format(&k->secret, DB_ID_JOB, 1, id);
+        db_id_format(&k->secret, DB_ID_JOB, "", 1, id);
         k->has_secret = true;
         k->registration.next_us = 0;
     } else if (!rows) {

@@ -64,7 +64,7 @@ static void log_end(struct attempt *t, const struct error *error, const char *jo
     const struct crew_run *run = &t->run;
     int64_t begun_us = run->started_us > 0 ? run->started_us : clock_us();
     char id[DB_ID_SIZE];
-    db_id_format(&r->keeper.secret, DB_ID_JOB, t->id, id);
+    db_id_format(&r->keeper.secret, DB_ID_JOB, t->tenant, t->id, id);
     t->is_logged = true;
     run_report(r->config, &(struct run_report){.task = t->task_name,
                                                .is_unknown = !t->task,
@@ -255,7 +255,7 @@ static void settle(struct attempt *t, bool is_recorded)
     } else if (!t->is_gone) {
         char id[DB_ID_SIZE];
         r->counts.stale++;
-        db_id_format(&r->keeper.secret, DB_ID_JOB, t->id, id);
+        db_id_format(&r->keeper.secret, DB_ID_JOB, t->tenant, t->id, id);
         if (may_log(&r->report, true))
             log_write(LOG_INFO, "a late end was refused", LOG_STR("job", id),
                       LOG_STR("task", t->task_name));

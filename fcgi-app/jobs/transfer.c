@@ -149,8 +149,8 @@ static void save(struct attempt *t)
 {
     const struct compute_output *o = &t->run.outputs[t->output];
     attempt_move(t, AT_SAVING);
-    t->transfer =
-        blob_save_send(t->runner->blobs, o->bytes, o->size, o->media_type, "", on_saved, t);
+    t->transfer = blob_save_send(t->runner->blobs, t->tenant, o->bytes, o->size, o->media_type, "",
+                                 on_saved, t);
 }
 
 /* may_start NULL: each may. */

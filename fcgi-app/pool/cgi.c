@@ -127,7 +127,7 @@ int cgi_main(const struct config *cfg)
     struct http_stream *stream = http_stream_cgi();
     (void)signal(SIGPIPE, SIG_IGN);
     if (api_open(cfg, NULL, &c.api, &error) != 0 || user_drop_root(cfg->server_user, &error) != 0 ||
-        open_gang(&c, cfg, stream, &error) != 0)
+        authorize_open(&c.api, &error) != 0 || open_gang(&c, cfg, stream, &error) != 0)
         return answer_failure(cfg, stream, &error);
     struct db *db = c.api.db = open_db(cfg);
     struct arena *a = arena_new();

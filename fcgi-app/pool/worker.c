@@ -168,6 +168,8 @@ static int open_worker(struct worker *w, enum pool_kind kind, int index, struct 
     if (open_gang(kind, &gang, reterr) != 0 || open_signals(w, reterr) != 0 ||
         tie_to_master(w->config, reterr) != 0 || api_open(w->config, gang, &w->api, reterr) != 0)
         return -1;
+    if (authorize_open(&w->api, reterr) != 0)
+        return -1;
     w->api.db = open_db(w, kind);
     w->api.pass_on = kind == POOL_COMPUTE ? "@gangsaw_api" : NULL;
     w->api.has_hub = true;

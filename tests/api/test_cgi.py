@@ -48,6 +48,7 @@ def start_cgi(tmp_path):
         "GANGSAW_SERVER_USER": "nobody",
         "GATEWAY_INTERFACE": "CGI/1.1",
         "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "localhost",
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",
         "REMOTE_ADDR": "127.0.0.1",

@@ -19,11 +19,21 @@ def url_of(name):
     return f"{url}{joint}dbname={name}" if url.startswith("postgres") else f"{url} dbname={name}"
 
 
-def queue_options():
-    """The options of a runner's session, from the source."""
+def options(name):
+    """What a define of job.h sets for a session, from the source."""
     text = (ROOT / "fcgi-app/db/job.h").read_text()
-    define = re.search(r"#define DB_QUEUE_OPTIONS((?:[^\n]*\\\n)*[^\n]*)", text)
+    define = re.search(rf"#define {name}((?:[^\n]*\\\n)*[^\n]*)", text)
     return "".join(re.findall(r'"([^"]*)"', define.group(1)))
+
+
+def queue_options():
+    """The options of a runner's session."""
+    return options("DB_QUEUE_OPTIONS")
+
+
+def work_options():
+    """The options of a worker's session."""
+    return options("DB_WORK_OPTIONS")
 
 
 class Session:

@@ -10,9 +10,9 @@ static void check_text(const char *text)
     for (enum db_id_kind kind = DB_ID_JOB; kind <= DB_ID_CURSOR; kind++) {
         char id[DB_ID_SIZE];
         int64_t key;
-        if (!db_id_parse(&secret, kind, text, &key))
+        if (!db_id_parse(&secret, kind, "", text, &key))
             continue;
-        db_id_format(&secret, kind, key, id);
+        db_id_format(&secret, kind, "", key, id);
         FUZZ_CHECK(strcmp(id, text) == 0);
     }
 }
@@ -22,12 +22,13 @@ static void check_key(int64_t key, unsigned digit)
 {
     char id[DB_ID_SIZE];
     int64_t found;
-    db_id_format(&secret, DB_ID_JOB, key, id);
-    FUZZ_CHECK(db_id_parse(&secret, DB_ID_JOB, id, &found) && found == key);
-    FUZZ_CHECK(!db_id_parse(&secret, DB_ID_BLOB, id, &found));
-    FUZZ_CHECK(!db_id_parse(&secret, DB_ID_CURSOR, id, &found));
+    db_id_format(&secret, DB_ID_JOB, "", key, id);
+    FUZZ_CHECK(db_id_parse(&secret, DB_ID_JOB, "", id, &found) && found == key);
+    FUZZ_CHECK(!db_id_parse(&secret, DB_ID_JOB, "acme", id, &found));
+    FUZZ_CHECK(!db_id_parse(&secret, DB_ID_BLOB, "", id, &found));
+    FUZZ_CHECK(!db_id_parse(&secret, DB_ID_CURSOR, "", id, &found));
     id[digit % 10] = id[digit % 10] == '0' ? '1' : '0';
-    FUZZ_CHECK(!db_id_parse(&secret, DB_ID_JOB, id, &found));
+    FUZZ_CHECK(!db_id_parse(&secret, DB_ID_JOB, "", id, &found));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

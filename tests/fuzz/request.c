@@ -35,9 +35,9 @@ static int on_thing(void *context, struct http_request *req, const struct route_
 }
 
 static const struct route routes[] = {
-    {"/v1/{thing}", HTTP_GET | HTTP_POST, on_thing},
-    {"/v1/{thing}/part", HTTP_PUT, on_thing},
-    {NULL, 0, NULL},
+    {"/v1/{thing}", HTTP_GET | HTTP_POST, on_thing, 0},
+    {"/v1/{thing}/part", HTTP_PUT, on_thing, 0},
+    {NULL, 0, NULL, 0},
 };
 
 /* The header of a CGI answer: lines of a token, a colon and text without control characters. */
@@ -81,7 +81,7 @@ static void serve(struct arena *a, struct memory_stream *stream)
                strspn(req->request_id, token_characters) == strlen(req->request_id));
     if (is_read) {
         check_request(req);
-        route_dispatch(routes, NULL, req, &res, &match, &err);
+        route_dispatch(routes, NULL, NULL, req, &res, &match, &err);
     } else {
         FUZZ_CHECK(err.code == ERR_INVALID_REQUEST || err.code == ERR_HEADERS_TOO_LARGE);
         http_response_problem(&res, req, &err, NULL);

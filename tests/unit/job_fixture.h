@@ -329,7 +329,8 @@ static inline void store_many(struct jobs *j, const struct job_new *jobs, int co
 {
     struct error error;
     bool is_replayed;
-    if (job_store(j->api, j->arena, jobs, count, NULL, ret_stored, &is_replayed, &error) != 0)
+    if (job_store(j->api, j->arena, &(struct job_batch){"", jobs, count, NULL, 0}, ret_stored,
+                  &is_replayed, &error) != 0)
         fail_msg("%s %s", error.detail, error.cause);
 }
 
@@ -345,7 +346,7 @@ static inline struct job_row get(struct jobs *j, int64_t id)
 {
     struct job_row row;
     struct error error;
-    if (job_get(j->api, j->arena, id, true, &row, &error) != 0)
+    if (job_get(j->api, j->arena, "", id, true, &row, &error) != 0)
         fail_msg("%s %s", error.detail, error.cause);
     return row;
 }
@@ -365,7 +366,7 @@ static inline int64_t save_blob(struct jobs *j, const void *bytes, size_t size)
     struct blob_writer *w;
     struct blob_info info;
     struct error error;
-    if (blob_write_begin(j->api, j->arena, "image/png", "in.png", &w, &error) != 0 ||
+    if (blob_write_begin(j->api, j->arena, "", "image/png", "in.png", &w, &error) != 0 ||
         blob_write(w, bytes, size, &error) != 0 || blob_write_end(w, &info, &error) != 0)
         fail_msg("%s %s", error.detail, error.cause);
     return info.key;

@@ -125,9 +125,9 @@ static void test_public_ids_are_those_of_the_definition(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         char id[DB_ID_SIZE];
         int64_t key = 0;
-        db_id_format(&secret, cases[i].kind, cases[i].key, id);
+        db_id_format(&secret, cases[i].kind, "", cases[i].key, id);
         assert_string_equal(id, cases[i].id);
-        assert_true(db_id_parse(&secret, cases[i].kind, id, &key));
+        assert_true(db_id_parse(&secret, cases[i].kind, "", id, &key));
         assert_int_equal(key, cases[i].key);
     }
 }
@@ -138,19 +138,19 @@ static void test_every_change_to_an_id_is_noticed(void **state)
     char id[DB_ID_SIZE];
     int64_t key = -7;
     (void)state;
-    db_id_format(&secret, DB_ID_JOB, 12345, id);
+    db_id_format(&secret, DB_ID_JOB, "", 12345, id);
     for (size_t i = 0; id[i]; i++) {
         for (int c = 1; c < 256; c++) {
             char changed[DB_ID_SIZE];
             memcpy(changed, id, sizeof(changed));
             changed[i] = (char)c;
             if (changed[i] != id[i])
-                assert_false(db_id_parse(&secret, DB_ID_JOB, changed, &key));
+                assert_false(db_id_parse(&secret, DB_ID_JOB, "", changed, &key));
         }
     }
-    assert_false(db_id_parse(&secret, DB_ID_BLOB, id, &key));
+    assert_false(db_id_parse(&secret, DB_ID_BLOB, "", id, &key));
     secret.bytes[31] ^= 1;
-    assert_false(db_id_parse(&secret, DB_ID_JOB, id, &key));
+    assert_false(db_id_parse(&secret, DB_ID_JOB, "", id, &key));
     assert_int_equal(key, -7);
 }
 
@@ -177,7 +177,7 @@ static void test_what_is_no_id_is_refused(void **state)
     int64_t key;
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++)
-        assert_false(db_id_parse(&secret, DB_ID_JOB, cases[i], &key));
+        assert_false(db_id_parse(&secret, DB_ID_JOB, "", cases[i], &key));
 }
 
 /* ---- without a server */

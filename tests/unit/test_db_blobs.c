@@ -67,7 +67,7 @@ static void expect_blob(struct jobs *j, const struct blob_info *info, const unsi
     size_t offset = 0, piece_size;
     const void *piece;
 
-    assert_int_equal(blob_get(j->api, j->arena, info->key, &found, &error), 0);
+    assert_int_equal(blob_get(j->api, j->arena, "", info->key, &found, &error), 0);
     assert_int_equal(found.size, size);
     assert_string_equal(found.sha256, info->sha256);
     assert_string_equal(found.media_type, "image/png");
@@ -104,8 +104,8 @@ static void test_a_worker_writes_and_reads_any_size(void **state)
         struct blob_writer *w;
         struct blob_info info;
         struct error error;
-        assert_int_equal(blob_write_begin(j->api, j->arena, "image/png", "a \"b\".png", &w, &error),
-                         0);
+        assert_int_equal(
+            blob_write_begin(j->api, j->arena, "", "image/png", "a \"b\".png", &w, &error), 0);
         for (size_t at = 0; at < sizes[i];) { /* in parts that fit nothing */
             size_t part = sizes[i] - at < 300007 ? sizes[i] - at : 300007;
             assert_int_equal(blob_write(w, bytes + at, part, &error), 0);
@@ -124,7 +124,7 @@ static void test_an_event_loop_writes_and_reads_any_size(void **state)
     for (size_t i = 0; i < COUNT(sizes); i++) {
         unsigned char *bytes = random_bytes(j, sizes[i]);
         struct moved m = {0};
-        assert_non_null(blob_save_send(j->queue, bytes, sizes[i], "image/png", "a \"b\".png",
+        assert_non_null(blob_save_send(j->queue, "", bytes, sizes[i], "image/png", "a \"b\".png",
                                        transfer_done, &m));
         finish(j, &m);
         assert_int_equal(m.error.code, ERR_NONE);
@@ -139,7 +139,7 @@ static void test_an_aborted_upload_leaves_nothing(void **state)
     unsigned char *bytes = random_bytes(j, 3 * MIB);
     struct blob_writer *w;
     struct error error;
-    assert_int_equal(blob_write_begin(j->api, j->arena, "image/png", NULL, &w, &error), 0);
+    assert_int_equal(blob_write_begin(j->api, j->arena, "", "image/png", NULL, &w, &error), 0);
     assert_int_equal(blob_write(w, bytes, 3 * MIB, &error), 0);
     blob_write_abort(w);
     blob_write_abort(w);
@@ -156,11 +156,11 @@ static void test_a_cancelled_transfer_is_not_called_back(void **state)
     unsigned char *bytes = random_bytes(j, 3 * MIB);
     struct moved m = {0}, other = {0};
     struct blob_transfer *t =
-        blob_save_send(j->queue, bytes, 3 * MIB, "image/png", NULL, transfer_done, &m);
+        blob_save_send(j->queue, "", bytes, 3 * MIB, "image/png", NULL, transfer_done, &m);
     step(j->queue, clock_us() + 1000);
     blob_transfer_cancel(t);
     blob_transfer_cancel(NULL);
-    assert_non_null(blob_save_send(j->queue, "x", 1, "image/png", NULL, transfer_done, &other));
+    assert_non_null(blob_save_send(j->queue, "", "x", 1, "image/png", NULL, transfer_done, &other));
     finish(j, &other);
     assert_false(m.is_done);
     assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.blob"), 1);
@@ -175,7 +175,7 @@ static void test_a_cancelled_transfer_is_gone_before_its_connection(void **state
     struct moved m = {0}, other = {0};
     int64_t key = save_blob(j, "12345", 5);
     struct blob_transfer *save =
-        blob_save_send(j->queue, bytes, 3 * MIB, "image/png", NULL, transfer_done, &m);
+        blob_save_send(j->queue, "", bytes, 3 * MIB, "image/png", NULL, transfer_done, &m);
     struct blob_transfer *load =
         blob_load_send(j->queue, key, 5, payload_new(j->arena), transfer_done, &m);
     step(j->queue, clock_us() + 1000);
@@ -183,7 +183,7 @@ static void test_a_cancelled_transfer_is_gone_before_its_connection(void **state
     blob_transfer_cancel(save);
     db_close(j->queue);
     j->queue = open_with(DB_QUEUE_OPTIONS, 10000);
-    (void)blob_save_send(j->queue, "x", 1, "image/png", NULL, transfer_done, &other);
+    (void)blob_save_send(j->queue, "", "x", 1, "image/png", NULL, transfer_done, &other);
     finish(j, &other);
     assert_false(m.is_done);
     jobs_end(j);
@@ -219,7 +219,7 @@ static void test_a_blob_is_on_the_disc_before_it_is_told_of(void **state)
     j->api = open_with(DB_WORK_OPTIONS, 10000);
     for (size_t size = 1; size <= 3 * MIB; size += 3 * MIB - 1) {
         struct moved m = {0};
-        (void)blob_save_send(j->queue, bytes, size, "image/png", NULL, transfer_done, &m);
+        (void)blob_save_send(j->queue, "", bytes, size, "image/png", NULL, transfer_done, &m);
         finish(j, &m);
         assert_int_equal(m.error.code, ERR_NONE);
         (void)save_blob(j, bytes, size);
@@ -255,13 +255,13 @@ static void test_an_expired_blob_is_gone_unless_a_job_uses_it(void **state)
     job.blobs = &keys[0];
     job.blob_count = 1;
     (void)store(j, job);
-    assert_int_equal(blob_get_many(j->api, j->arena, keys, 2, &infos, &count, &error), 0);
+    assert_int_equal(blob_get_many(j->api, j->arena, "", keys, 2, &infos, &count, &error), 0);
     assert_int_equal(count, 2);
     change(j, "UPDATE gangsaw.blob SET expires_at = now() - interval '1 second'");
-    assert_int_equal(blob_get(j->api, j->arena, keys[0], &info, &error), 0);
-    assert_int_equal(blob_get(j->api, j->arena, keys[1], &info, &error), -1);
+    assert_int_equal(blob_get(j->api, j->arena, "", keys[0], &info, &error), 0);
+    assert_int_equal(blob_get(j->api, j->arena, "", keys[1], &info, &error), -1);
     assert_int_equal(error.code, ERR_GONE);
-    assert_int_equal(blob_get_many(j->api, j->arena, keys, 2, &infos, &count, &error), 0);
+    assert_int_equal(blob_get_many(j->api, j->arena, "", keys, 2, &infos, &count, &error), 0);
     assert_int_equal(count, 1);
     assert_int_equal(infos[0].key, keys[0]);
     jobs_end(j);

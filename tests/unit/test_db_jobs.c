@@ -13,7 +13,8 @@ static struct error fail_to_store(struct jobs *j, const struct job_new *jobs, in
     struct error error;
     bool is_replayed;
     struct job_stored *stored = arena_alloc(j->arena, (size_t)count * sizeof(*stored));
-    assert_int_equal(job_store(j->api, j->arena, jobs, count, key, stored, &is_replayed, &error),
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, count, key, 0},
+                               stored, &is_replayed, &error),
                      -1);
     return error;
 }
@@ -137,7 +138,7 @@ static void test_a_unique_key_gives_the_live_job(void **state)
     assert_int_equal(again[3].id, first[3].id);
     assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.job"), 4);
     struct error error;
-    assert_int_equal(job_cancel(j->api, j->arena, first[0].id, DAYS, &error), 0);
+    assert_int_equal(job_cancel(j->api, j->arena, "", first[0].id, DAYS, &error), 0);
     store_many(j, jobs, 1, again);
     assert_true(again[0].is_new);
     jobs_end(j);
@@ -169,15 +170,19 @@ static void test_an_idempotency_key_stores_once(void **state)
     struct error error;
     bool is_replayed;
     int count;
-    assert_int_equal(job_find_stored(j->api, j->arena, &key, &found, &count, &error), 0);
+    assert_int_equal(job_find_stored(j->api, j->arena, "", &key, &found, &count, &error), 0);
     assert_int_equal(count, 0);
-    assert_int_equal(job_store(j->api, j->arena, jobs, 2, &key, first, &is_replayed, &error), 0);
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0}, first,
+                               &is_replayed, &error),
+                     0);
     assert_false(is_replayed);
-    assert_int_equal(job_store(j->api, j->arena, jobs, 2, &key, again, &is_replayed, &error), 0);
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0}, again,
+                               &is_replayed, &error),
+                     0);
     assert_true(is_replayed);
     assert_int_equal(again[0].id, first[0].id);
     assert_int_equal(again[1].id, first[1].id);
-    assert_int_equal(job_find_stored(j->api, j->arena, &key, &found, &count, &error), 0);
+    assert_int_equal(job_find_stored(j->api, j->arena, "", &key, &found, &count, &error), 0);
     assert_int_equal(count, 2);
     assert_int_equal(found[1].id, first[1].id);
     assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.job"), 2);
@@ -185,14 +190,20 @@ static void test_an_idempotency_key_stores_once(void **state)
     key.request_sha256 = sha_b;
     assert_int_equal(fail_to_store(j, jobs, 2, &key).code, ERR_INVALID_PARAMS);
     key.route = "/v1/tasks/demo.echo"; /* another scope */
-    assert_int_equal(job_store(j->api, j->arena, jobs, 2, &key, again, &is_replayed, &error), 0);
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0}, again,
+                               &is_replayed, &error),
+                     0);
     assert_false(is_replayed);
 
     change(j, "UPDATE gangsaw.idempotency SET created_at = now() - interval '24 hours 1 second'");
-    assert_int_equal(job_store(j->api, j->arena, jobs, 2, &key, first, &is_replayed, &error), 0);
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0}, first,
+                               &is_replayed, &error),
+                     0);
     assert_false(is_replayed);
     assert_true(first[0].id > again[0].id);
-    assert_int_equal(job_store(j->api, j->arena, jobs, 2, &key, again, &is_replayed, &error), 0);
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0}, again,
+                               &is_replayed, &error),
+                     0);
     assert_true(is_replayed);
     jobs_end(j);
 }
@@ -210,7 +221,9 @@ static void test_an_idempotency_key_under_way_is_a_conflict(void **state)
     struct job_stored stored;
     struct error error;
     bool is_replayed;
-    assert_int_equal(job_store(j->api, j->arena, &job, 1, &key, &stored, &is_replayed, &error), 0);
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", &job, 1, &key, 0}, &stored,
+                               &is_replayed, &error),
+                     0);
     assert_false(is_replayed);
     jobs_end(j);
 }
@@ -261,12 +274,12 @@ static void test_many_are_read_at_once(void **state)
     struct job_row *rows, row;
     struct error error;
     int count;
-    assert_int_equal(job_get_many(j->api, j->arena, ids, COUNT(ids), &rows, &count, &error), 0);
+    assert_int_equal(job_get_many(j->api, j->arena, "", ids, COUNT(ids), &rows, &count, &error), 0);
     assert_int_equal(count, 2);
     assert_null(rows[0].params);
-    assert_int_equal(job_get_many(j->api, j->arena, ids, 0, &rows, &count, &error), 0);
+    assert_int_equal(job_get_many(j->api, j->arena, "", ids, 0, &rows, &count, &error), 0);
     assert_int_equal(count, 0);
-    assert_int_equal(job_get(j->api, j->arena, INT64_MAX, false, &row, &error), -1);
+    assert_int_equal(job_get(j->api, j->arena, "", INT64_MAX, false, &row, &error), -1);
     assert_int_equal(error.code, ERR_GONE);
     jobs_end(j);
 }
@@ -298,9 +311,9 @@ static void test_lists_are_filtered_newest_first(void **state)
     ids[1] = store(j, tagged);
     ids[2] = store(j, other);
     ids[3] = store(j, later);
-    assert_int_equal(job_cancel(j->api, j->arena, ids[1], DAYS, &error), 0);
+    assert_int_equal(job_cancel(j->api, j->arena, "", ids[1], DAYS, &error), 0);
 
-    struct job_filter all = {.state = -1, .limit = 10}, f = all;
+    struct job_filter all = {.tenant = "", .state = -1, .limit = 10}, f = all;
     assert_int_equal(list(j, all, &rows), 4);
     assert_int_equal(rows[0].id, ids[3]);
     f.limit = 2;
@@ -338,8 +351,8 @@ static void test_cancel_ends_a_job_at_once(void **state)
     struct jobs *j = jobs_begin(state);
     struct error error;
     int64_t runner = register_runner(j, LEASE_SECONDS), queued = store(j, new_job("{}"));
-    assert_int_equal(job_cancel(j->api, j->arena, queued, DAYS, &error), 0);
-    assert_int_equal(job_cancel(j->api, j->arena, queued, DAYS, &error), 0);
+    assert_int_equal(job_cancel(j->api, j->arena, "", queued, DAYS, &error), 0);
+    assert_int_equal(job_cancel(j->api, j->arena, "", queued, DAYS, &error), 0);
     struct job_row row = get(j, queued);
     assert_int_equal(row.state, JOB_CANCELED);
     assert_true(row.finished_us >= row.created_us);
@@ -347,7 +360,7 @@ static void test_cancel_ends_a_job_at_once(void **state)
 
     int64_t running = store(j, new_job("{}"));
     struct job_claimed claimed = claim_one(j, runner);
-    assert_int_equal(job_cancel(j->api, j->arena, running, DAYS, &error), 0);
+    assert_int_equal(job_cancel(j->api, j->arena, "", running, DAYS, &error), 0);
     const char *expected =
         arena_printf(j->arena, "gangsaw_cancel=%lld:%lld:%lld\n", (long long)runner,
                      (long long)running, (long long)claimed.lease);
@@ -358,7 +371,7 @@ static void test_cancel_ends_a_job_at_once(void **state)
     row = get(j, running);
     assert_int_equal(row.state, JOB_CANCELED);
     assert_true(row.lease > claimed.lease);
-    assert_int_equal(job_cancel(j->api, j->arena, INT64_MAX, DAYS, &error), -1);
+    assert_int_equal(job_cancel(j->api, j->arena, "", INT64_MAX, DAYS, &error), -1);
     assert_int_equal(error.code, ERR_GONE);
     jobs_end(j);
 }
@@ -390,8 +403,8 @@ static void test_a_retried_job_begins_anew_under_its_id(void **state)
     assert_int_equal(failed.state, JOB_FAILED);
     assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.job_blob"), 0);
 
-    assert_int_equal(job_retry(j->api, j->arena, id, &error), 0);
-    assert_int_equal(job_retry(j->api, j->arena, id, &error), 0); /* live: stays as it is */
+    assert_int_equal(job_retry(j->api, j->arena, "", id, &error), 0);
+    assert_int_equal(job_retry(j->api, j->arena, "", id, &error), 0); /* live: stays as it is */
     struct job_row row = get(j, id);
     assert_int_equal(row.state, JOB_QUEUED);
     assert_int_equal(row.attempt, 0);
@@ -418,29 +431,29 @@ static void test_a_retry_needs_its_inputs_and_its_unique_key(void **state)
     struct job_new job = new_job("{}");
     job.unique_key = "k";
     int64_t id = fail_job(j, runner, job), holder = store(j, job);
-    assert_int_equal(job_retry(j->api, j->arena, id, &error), -1);
+    assert_int_equal(job_retry(j->api, j->arena, "", id, &error), -1);
     assert_int_equal(error.code, ERR_CONFLICT);
     assert_non_null(strstr(error.detail, "unique key"));
     assert_int_equal(get(j, id).state, JOB_FAILED);
-    assert_int_equal(job_cancel(j->api, j->arena, holder, DAYS, &error), 0);
-    assert_int_equal(job_retry(j->api, j->arena, id, &error), 0);
-    assert_int_equal(job_cancel(j->api, j->arena, id, DAYS, &error), 0);
+    assert_int_equal(job_cancel(j->api, j->arena, "", holder, DAYS, &error), 0);
+    assert_int_equal(job_retry(j->api, j->arena, "", id, &error), 0);
+    assert_int_equal(job_cancel(j->api, j->arena, "", id, DAYS, &error), 0);
 
     job.unique_key = NULL;
     job.blobs = &blob;
     job.blob_count = 1;
     id = fail_job(j, runner, job);
     change(j, "UPDATE gangsaw.blob SET expires_at = now()");
-    assert_int_equal(job_retry(j->api, j->arena, id, &error), -1);
+    assert_int_equal(job_retry(j->api, j->arena, "", id, &error), -1);
     assert_int_equal(error.code, ERR_GONE);
     const struct db_secret *secret;
     char name[DB_ID_SIZE];
     assert_int_equal(db_read_secret(j->api, &secret, &error), 0);
-    db_id_format(secret, DB_ID_BLOB, blob, name);
-    assert_int_equal(job_retry(j->api, j->arena, id, &error), -1);
+    db_id_format(secret, DB_ID_BLOB, "", blob, name);
+    assert_int_equal(job_retry(j->api, j->arena, "", id, &error), -1);
     assert_non_null(strstr(error.detail, name));
     assert_int_equal(get(j, id).state, JOB_FAILED);
-    assert_int_equal(job_retry(j->api, j->arena, INT64_MAX, &error), -1);
+    assert_int_equal(job_retry(j->api, j->arena, "", INT64_MAX, &error), -1);
     assert_int_equal(error.code, ERR_GONE);
     jobs_end(j);
 }
@@ -452,11 +465,11 @@ static void test_a_retry_that_has_to_wait_does_not_speak_of_unique_keys(void **s
     int64_t runner = register_runner(j, LEASE_SECONDS), id = fail_job(j, runner, new_job("{}"));
     change(j, "BEGIN");
     change(j, "SELECT FROM gangsaw.job_done FOR UPDATE");
-    assert_int_equal(job_retry(j->api, j->arena, id, &error), -1);
+    assert_int_equal(job_retry(j->api, j->arena, "", id, &error), -1);
     assert_int_equal(error.code, ERR_UNAVAILABLE);
     assert_null(strstr(error.detail, "unique key"));
     change(j, "COMMIT");
-    assert_int_equal(job_retry(j->api, j->arena, id, &error), 0);
+    assert_int_equal(job_retry(j->api, j->arena, "", id, &error), 0);
     jobs_end(j);
 }
 
@@ -468,7 +481,7 @@ static void test_endless_retries_do_not_grow_a_job(void **state)
     change(j,
            "UPDATE gangsaw.job_done SET attempts = "
            "(SELECT jsonb_agg(jsonb_build_object('attempt', n)) FROM generate_series(1, 100) n)");
-    assert_int_equal(job_retry(j->api, j->arena, id, &error), 0);
+    assert_int_equal(job_retry(j->api, j->arena, "", id, &error), 0);
     assert_int_equal(number(j, "SELECT jsonb_array_length(attempts) FROM gangsaw.job"), 100);
     assert_int_equal(number(j, "SELECT attempts->0->'attempt' FROM gangsaw.job"), 2);
     jobs_end(j);

@@ -32,7 +32,7 @@ static void test_a_heartbeat_tells_what_is_lost(void **state)
     assert_false(b.is_fenced);
     assert_int_equal(b.gone_count, 0);
     assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.runner WHERE expires_at > now()"), 1);
-    assert_int_equal(job_cancel(j->api, j->arena, held[0].id, DAYS, &error), 0);
+    assert_int_equal(job_cancel(j->api, j->arena, "", held[0].id, DAYS, &error), 0);
     held[1].lease--; /* a claim that a crash took back */
     beat(j, runner, held, 2, &b);
     assert_false(b.is_fenced);

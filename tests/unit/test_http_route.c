@@ -55,13 +55,13 @@ static int handle_fail(void *context, struct http_request *req, const struct rou
 }
 
 static const struct route routes[] = {
-    {"/", HTTP_GET, handle_read},
-    {"/v1/tasks", HTTP_GET, handle_read},
-    {"/v1/tasks/{task}", HTTP_GET, handle_read},
-    {"/v1/tasks/{task}", HTTP_POST, handle_write},
-    {"/v1/jobs/{id}/outputs/{name}", HTTP_GET | HTTP_DELETE, handle_read},
-    {"/fail", HTTP_POST, handle_fail},
-    {NULL, 0, NULL},
+    {"/", HTTP_GET, handle_read, 0},
+    {"/v1/tasks", HTTP_GET, handle_read, 0},
+    {"/v1/tasks/{task}", HTTP_GET, handle_read, 0},
+    {"/v1/tasks/{task}", HTTP_POST, handle_write, 0},
+    {"/v1/jobs/{id}/outputs/{name}", HTTP_GET | HTTP_DELETE, handle_read, 0},
+    {"/fail", HTTP_POST, handle_fail, 0},
+    {NULL, 0, NULL, 0},
 };
 
 struct result {
@@ -84,7 +84,7 @@ static struct result dispatch(struct arena *a, enum http_method method, const ch
     struct result r;
     struct http_request req = {.arena = a, .method = method, .path = path, .request_id = "r1"};
     http_response_init(&r.res, a);
-    route_dispatch(routes, &how, &req, &r.res, &r.match, &r.err);
+    route_dispatch(routes, NULL, &how, &req, &r.res, &r.match, &r.err);
     return r;
 }
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * loopback.h - does a request come from this host, and by a name that only this host can mean?
+ */
+#ifndef API_LOOPBACK_H
+#define API_LOOPBACK_H
+
+#include <stdbool.h>
+
+#include "http/request.h"
+
+/* A Host: localhost, what ends with .localhost (RFC 6761), 127.0.0.0/8, [::1]; with a port or
+ * without. */
+bool loopback_is_host(const char *host);
+
+/*
+ * Both of a request. Plain CGI need not say the server's address: there SERVER_NAME has to be a
+ * loopback name and the client's address a loopback one; without a client's address it was started
+ * by hand.
+ */
+bool loopback_is_request(const struct http_request *req);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * job_limit.c - how many jobs a tenant may have in the queue; see job.h
+ *
+ * Nothing keeps a count: a row that every enqueue changes would have all of a tenant's requests
+ * wait for each other, and for an application's open transaction. So entries of an index are
+ * counted, up to the limit and no further.
+ */
+#include "db/job_internal.h"
+
+static const struct db_statement count_statement = {
+    .name = "job_queue_count",
+    .sql = "SELECT (SELECT count(*) FROM ("
+           "            SELECT FROM gangsaw.job q "
+           "            WHERE q.tenant = $1::text AND q.state = 'queued' LIMIT $2::bigint) u) "
+           "     + (SELECT count(*) FROM ("
+           "            SELECT FROM gangsaw.job s "
+           "            WHERE s.tenant = $1::text AND s.state = 'scheduled' LIMIT $2::bigint) v)",
+};
+
+int job_check_queue(struct db *db, struct arena *a, const char *tenant, int64_t limit, int adding,
+                    struct error *reterr)
+{
+    const struct db_rows *rows;
+    if (limit == 0)
+        return 0;
+    struct db_value values[] = {db_text(tenant), db_int(a, limit)};
+    if (db_query(db, a, &count_statement, values, 2, &rows, reterr) != 0)
+        return -1;
+    int64_t count = db_get_int(rows, 0, 0);
+    if (count > limit)
+        count = limit;
+    if (count + adding <= limit)
+        return 0;
+    return error_set(reterr, ERR_RATE_LIMITED,
+                     "The limit of this key is %lld jobs in the queue; there are %s%lld, and the "
+                     "request would add %d.",
+                     (long long)limit, count == limit ? "at least " : "", (long long)count, adding);
+}

@@ -14,7 +14,6 @@
 #include "api/loopback.h"
 #include "auth/snapshot.h"
 #include "auth/usage.h"
-#include "base/address.h"
 #include "base/clock.h"
 
 #define KEYS_RETRY_S 5 /* the hub compares the keys with the database as often */
@@ -185,18 +184,12 @@ static int check_length(const struct api *api, const struct http_request *req, s
                      (long long)req->content_length, (long long)key->limits.body_bytes);
 }
 
-static bool is_watcher(const struct api *api, const struct http_request *req)
-{
-    const char *client = http_variable(req, "REMOTE_ADDR");
-    return address_is_loopback(client) || address_is_in(client, api->config->metrics_allow);
-}
-
 int authorize(void *context, const struct http_request *req, const struct route *route,
               struct http_response *res, struct error *reterr)
 {
     struct api *api = context;
     unsigned access = route ? route->access : ACCESS_ANY_KEY;
-    if ((access & ACCESS_OPEN) || ((access & ACCESS_METRICS) && is_watcher(api, req)))
+    if ((access & ACCESS_OPEN) || ((access & ACCESS_METRICS) && api_metrics_are_open(api, req)))
         return 0;
     if (req->method == HTTP_OPTIONS)
         access = ACCESS_ANY_KEY;

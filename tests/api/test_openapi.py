@@ -403,7 +403,7 @@ def test_an_input_of_any_type_is_taken_as_bytes(odd_document):
 
 
 def test_a_task_that_only_runs_as_a_job_promises_no_answer_now(odd_document):
-    assert set(operation_of(odd_document, "demo.bytes")["responses"]) == {"202", "default"}
+    assert set(operation_of(odd_document, "demo.bytes")["responses"]) == {"202", "401", "403", "429", "default"}
 
 
 def test_an_input_in_json_is_bytes_or_a_file(document):

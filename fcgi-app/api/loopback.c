@@ -54,7 +54,8 @@ bool loopback_is_request(const struct http_request *req)
     const char *client = http_variable(req, "REMOTE_ADDR");
     const char *host = http_header(req, "Host");
     if (*address)
-        return address_is_loopback(address) && host && loopback_is_host(host);
+        return address_is_loopback(address) && address_is_loopback(client) && host &&
+               loopback_is_host(host);
     if (req->stream->peer_fd >= 0) /* FastCGI has to say it */
         return false;
     if (!*client)

@@ -14,7 +14,8 @@
 bool loopback_is_host(const char *host);
 
 /*
- * Both of a request. Plain CGI need not say the server's address: there SERVER_NAME has to be a
+ * Server's address and Host of a request, and its client's address, which is another one only where
+ * a proxy passes it on. Plain CGI need not say the server's address: there SERVER_NAME has to be a
  * loopback name and the client's address a loopback one; without a client's address it was started
  * by hand.
  */

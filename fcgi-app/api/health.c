@@ -8,6 +8,7 @@
  */
 #include "api/api.h"
 #include "api/handlers.h"
+#include "auth/snapshot.h"
 #include "base/clock.h"
 #include "base/strbuf.h"
 #include "db/migrate.h"
@@ -21,6 +22,7 @@ enum missing {
     MISSING_DATABASE = 1 << 1,
     MISSING_SCHEMA = 1 << 2,
     MISSING_RUNNER = 1 << 3,
+    MISSING_KEYS = 1 << 4,
 };
 
 static const struct {
@@ -31,6 +33,7 @@ static const struct {
     {MISSING_DATABASE, "The database does not answer."},
     {MISSING_SCHEMA, "The database's schema is not of this version: see gangsaw migrate."},
     {MISSING_RUNNER, "No runner is alive."},
+    {MISSING_KEYS, "Which API keys are valid is not known: the hub or the database is away."},
 };
 
 HANDLER(health_live)
@@ -50,7 +53,7 @@ static int32_t known_of_database(const struct api_readiness *known)
 {
     if (!known || atomic_load(&known->asked_us) == 0)
         return MISSING_DATABASE;
-    return atomic_load(&known->missing) & ~MISSING_COMPUTE;
+    return atomic_load(&known->missing) & ~(MISSING_COMPUTE | MISSING_KEYS);
 }
 
 /* It waits for no place: where all are taken, what was known last stands. */
@@ -78,6 +81,8 @@ static int32_t ask(const struct api *api)
     int32_t missing = 0;
     if (api->is_computing && !api->is_computing(api->config))
         missing = MISSING_COMPUTE;
+    if (api->keys && snapshot_refresh(api->keys) != SNAPSHOT_FRESH)
+        missing |= MISSING_KEYS; /* what needs a caller is answered 503 */
     return missing | ask_database(api);
 }
 

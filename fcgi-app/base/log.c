@@ -54,15 +54,6 @@ void log_init(const char *process, enum log_level level)
     settings.level = level;
 }
 
-int log_level_parse(const char *name)
-{
-    for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
-        if (strcmp(name, level_names[i]) == 0)
-            return (int)i;
-    }
-    return -1;
-}
-
 static void put(struct line *l, const char *bytes, size_t size)
 {
     if (size > l->limit - l->size) {

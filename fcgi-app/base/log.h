@@ -52,7 +52,4 @@ struct log_field {
 void log_init(const char *process, enum log_level level);
 void log_fields(enum log_level level, const char *message, const struct log_field *fields);
 
-/* "debug", "info", "warning", "error" to the level; -1 for anything else. */
-int log_level_parse(const char *name);
-
 #endif

@@ -405,26 +405,6 @@ static void test_nothing_is_ever_allocated(void **state)
 }
 #endif
 
-static void test_level_names_are_exact(void **state)
-{
-    static const struct {
-        const char *name;
-        int level;
-    } cases[] = {
-        {"debug", LOG_DEBUG},
-        {"info", LOG_INFO},
-        {"warning", LOG_WARNING},
-        {"error", LOG_ERROR},
-        {"Info", -1},
-        {"warn", -1},
-        {"", -1},
-        {"info ", -1},
-    };
-    (void)state;
-    for (size_t i = 0; i < FIELD_COUNT(cases); i++)
-        assert_int_equal(log_level_parse(cases[i].name), cases[i].level);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -445,7 +425,6 @@ int main(void)
 #if IS_COUNTING
         TEST(test_nothing_is_ever_allocated),
 #endif
-        TEST(test_level_names_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,14 +51,16 @@ static int grow_heap(struct payload *p, size_t capacity, struct error *reterr)
     return 0;
 }
 
+/* Mapped anew instead of mremap(2), which an executor is denied. */
 static int grow_memfd(struct payload *p, size_t capacity, struct error *reterr)
 {
     if (ftruncate(p->fd, (off_t)capacity) != 0)
         return error_errno(reterr, "payload: ftruncate");
-    void *map = p->bytes ? mremap(p->bytes, p->capacity, capacity, MREMAP_MAYMOVE)
-                         : mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
+    void *map = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
     if (map == MAP_FAILED)
         return error_errno(reterr, "payload: mmap");
+    if (p->bytes)
+        (void)munmap(p->bytes, p->capacity);
     p->bytes = map;
     p->capacity = capacity;
     return 0;

@@ -6,6 +6,12 @@
  * running every task under executor.sandbox = strict, which tests/faults/test_sandbox.py goes on
  * doing. To add one: a row below, with the least of its arguments that will do.
  *
+ * No class has a pair of sockets: what is sent through it gets another number, the shared socket
+ * too, and descriptors under way count against every process of the user.
+ *
+ * A mapping may not grow: that of the control page would grow over the pages of all executors
+ * behind it, which lie in the same memory.
+ *
  * Memory may be made executable: modules are loaded on first use, and engines compile code as they
  * run. The kernel looks at the lower half of a descriptor alone, so descriptors are told apart by a
  * bit of theirs, not by comparing them.
@@ -32,7 +38,7 @@
 static const int plain_calls[] = {
     /* memory */
     SCMP_SYS(brk), SCMP_SYS(madvise), SCMP_SYS(mincore), SCMP_SYS(mmap), SCMP_SYS(mprotect),
-    SCMP_SYS(mremap), SCMP_SYS(munmap), SCMP_SYS(membarrier),
+    SCMP_SYS(munmap), SCMP_SYS(membarrier),
     /* files, of which Landlock leaves some to read; memfds to write */
     SCMP_SYS(access), SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(faccessat),
     SCMP_SYS(faccessat2), SCMP_SYS(fadvise64), SCMP_SYS(fallocate), SCMP_SYS(fstat),
@@ -135,7 +141,6 @@ static const struct rule net_rules[] = {
     SOCKET(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
     SOCKET(AF_INET6, SOCK_DGRAM, 0),
     SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
-    {SCMP_SYS(socketpair), 1, {IS(0, AF_UNIX)}}, /* by which a resolver's thread wakes the other */
     {SCMP_SYS(setsockopt), 1, {NOT_SHARED(0)}},
     {SCMP_SYS(shutdown), 1, {NOT_SHARED(0)}},
     {SCMP_SYS(fcntl), 2, {NOT_SHARED(0), IS(1, F_SETFL)}},
@@ -149,6 +154,7 @@ static const int signal_calls[] = {SCMP_SYS(kill), SCMP_SYS(rt_sigqueueinfo),
 /* What libraries try and can do without: no reason to kill in strict mode. */
 static const struct rule refused[] = {
     {SCMP_SYS(clone3), 0, {{0}}},
+    {SCMP_SYS(mremap), 0, {{0}}},
     {SCMP_SYS(sched_setattr), 0, {{0}}},
 };
 static const struct rule net_refused[] = {

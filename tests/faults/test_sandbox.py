@@ -99,12 +99,12 @@ def test_nothing_can_be_written_anywhere(stack, unharmed):
 # ---- network
 
 
-@pytest.mark.parametrize("family", ("inet", "inet_raw", "icmp", "netlink", "packet", "vsock", "unix"))
+@pytest.mark.parametrize("family", ("inet", "inet_raw", "icmp", "netlink", "packet", "vsock", "unix", "socketpair"))
 def test_class_cpu_has_no_sockets(stack, unharmed, family):
     assert attempt(stack, family) == "ENOSYS"
 
 
-@pytest.mark.parametrize("family", ("inet_raw", "icmp", "netlink", "packet", "vsock", "unix"))
+@pytest.mark.parametrize("family", ("inet_raw", "icmp", "netlink", "packet", "vsock", "unix", "socketpair"))
 def test_class_net_has_internet_sockets_only(stack, unharmed, family):
     assert attempt(stack, family, task="hostile_net") == "ENOSYS"
 
@@ -159,7 +159,7 @@ def test_neither_parent_nor_sibling_can_be_touched(stack, unharmed, name):
 CALLS = ("mount", "chroot", "pivot_root", "name_to_handle_at", "open_by_handle_at", "inotify_init1", "fanotify_init",
          "sched_setaffinity", "setuid", "setsid", "unshare", "setns", "personality", "keyctl", "add_key", "bpf",
          "perf_event_open", "userfaultfd", "io_uring_setup", "pidfd_getfd", "init_module", "seccomp", "shmget", "mq_open",
-         "timer_create", "memfd_huge", "dumpable", "pdeathsig", "set_mm", "tiocsti")  # fmt: skip
+         "timer_create", "memfd_huge", "dumpable", "pdeathsig", "set_mm", "tiocsti", "mremap")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -457,7 +457,9 @@ int64_t slot_check(struct crew_slot *s, int64_t now_us)
     case SLOT_STARTING:
         if (now_us < late_us && !s->crew->is_retiring)
             return late_us;
-        log_write(LOG_ERROR, "executor does not get ready, killed", LOG_INT("executor", s->pid));
+        if (now_us >= late_us) /* else it is not needed any more */
+            log_write(LOG_ERROR, "executor does not get ready, killed",
+                      LOG_INT("executor", s->pid));
         slot_kill(s);
         return now_us + REAP_US;
     case SLOT_READY:

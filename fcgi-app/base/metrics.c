@@ -9,7 +9,6 @@
  */
 #include "base/metrics.h"
 
-#include <math.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,7 +19,8 @@
 #define SERIES_MAX 4096 /* a power of two */
 #define PROBES_MAX 128  /* a table as full as that counts no new series */
 #define BUCKETS_MAX 21
-#define SCALE 1e9 /* seconds are summed up in nanoseconds */
+#define SCALE 1e9     /* seconds are summed up in nanoseconds */
+#define VALUE_MAX 1e9 /* no single one is larger, nor overflows when it is scaled */
 #define LABEL_WORDS (METRICS_LABEL_SIZE / 8)
 
 enum kind { COUNTER, COUNTER_SECONDS, HISTOGRAM };
@@ -220,7 +220,7 @@ static void add_cell(_Atomic uint64_t *cell, uint64_t value)
 
 static struct series *find_or_drop(enum metric metric, double value, const char *const labels[])
 {
-    if (!table || (unsigned)metric >= METRIC_COUNT || !isfinite(value) || value < 0)
+    if (!table || (unsigned)metric >= METRIC_COUNT || !(value >= 0 && value <= VALUE_MAX))
         return NULL;
     struct series *s = find(metric, labels);
     if (!s)

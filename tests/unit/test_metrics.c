@@ -129,6 +129,7 @@ static void test_what_is_no_amount_is_not_counted(void **state)
     metrics_add(METRIC_JOBS_CLAIMED, -1);
     metrics_add(METRIC_JOBS_CLAIMED, strtod("nan", NULL));
     metrics_add(METRIC_JOBS_CLAIMED, strtod("inf", NULL));
+    metrics_add(METRIC_JOBS_CLAIMED, 1e13); /* more than a scaled one could be */
     metrics_observe(METRIC_DB_LATENCY, -0.1);
     assert_number(value_of(f, "gangsaw_jobs_claimed_total"), 0);
     assert_number(value_of(f, "gangsaw_database_statement_duration_seconds_count"), 0);

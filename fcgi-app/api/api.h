@@ -64,8 +64,8 @@ struct api_figures {
 
 struct api;
 
-/* May this request read /metrics without a key? By its address: loopback and metrics.allow; plain
- * CGI that was started by hand has none. */
+/* May this request read /metrics without a key? From this host, and by its address: metrics.allow.
+ */
 bool api_metrics_are_open(const struct api *api, const struct http_request *req);
 
 /* The gauges of /metrics, as metrics_print_reference() prints what is counted. */

@@ -62,7 +62,8 @@ HANDLER(jobs_events)
         return -1;
     if (!api->has_hub)
         return error_set(reterr, ERR_UNAVAILABLE, "Events are served behind nginx only.");
-    submit_redirect(res, "/internal/events?job=%s&tenant=%s", match->params[0], api->caller.tenant);
+    submit_redirect(res, "/internal/events?job=%s&tenant=%s&key=%s", match->params[0],
+                    api->caller.tenant, api->caller.key ? api->caller.key->id : "");
     return 0;
 }
 

@@ -48,19 +48,29 @@ bool loopback_is_host(const char *host)
     return is_name(name) || address_is_loopback(name);
 }
 
+/* A proxy on this host has a loopback address as well, whoever it asks for. */
+static bool is_client(const struct http_request *req)
+{
+    static const char *const fields[] = {"Forwarded", "Via", "X-Forwarded-For", "X-Real-IP"};
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        if (http_header(req, fields[i]))
+            return false;
+    }
+    return address_is_loopback(http_variable(req, "REMOTE_ADDR"));
+}
+
 bool loopback_is_request(const struct http_request *req)
 {
     const char *address = http_variable(req, "SERVER_ADDR");
     const char *client = http_variable(req, "REMOTE_ADDR");
     const char *host = http_header(req, "Host");
     if (*address)
-        return address_is_loopback(address) && address_is_loopback(client) && host &&
-               loopback_is_host(host);
+        return address_is_loopback(address) && is_client(req) && host && loopback_is_host(host);
     if (req->stream->peer_fd >= 0) /* FastCGI has to say it */
         return false;
     if (!*client)
         return true;
     const char *name = http_variable(req, "SERVER_NAME");
     bool is_server = loopback_is_host(name) || address_is_loopback(name);
-    return is_server && address_is_loopback(client) && host && loopback_is_host(host);
+    return is_server && is_client(req) && host && loopback_is_host(host);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "api/loopback.h"
 #include "base/address.h"
 #include "base/json.h"
 #include "base/metrics.h"
@@ -275,10 +276,8 @@ static void ask_processes(struct page *p, struct arena *a)
 
 bool api_metrics_are_open(const struct api *api, const struct http_request *req)
 {
-    const char *address = req->stream->param(req->stream, "REMOTE_ADDR");
-    if (!address)
-        return req->stream->peer_fd < 0;
-    return address_is_loopback(address) || address_is_in(address, api->config->metrics_allow);
+    return loopback_is_request(req) ||
+           address_is_in(http_variable(req, "REMOTE_ADDR"), api->config->metrics_allow);
 }
 
 HANDLER(metrics_show)

@@ -159,14 +159,15 @@ static void count_request(const struct http_request *req, const struct route_mat
         metrics_add(METRIC_REJECTED, 1, error_name(error->code));
 }
 
-/* Whoever finds a part away may come back soon. */
+/* Whoever finds a part away, or the queue full, may come back soon. */
 static void advise_retry(struct http_response *res, const struct error *error)
 {
     for (const struct http_header_field *f = res->first; f; f = f->next) {
         if (strcmp(f->name, "Retry-After") == 0)
             return;
     }
-    if (error->code == ERR_UNAVAILABLE || error->code == ERR_OVERLOADED)
+    if (error->code == ERR_UNAVAILABLE || error->code == ERR_OVERLOADED ||
+        error->code == ERR_RATE_LIMITED)
         http_response_header(res, "Retry-After", "1");
 }
 

@@ -103,6 +103,11 @@ static const struct key_record *find(const struct snapshot *s, const char *id)
                    compare_id);
 }
 
+static bool has_expired(const struct key_record *key)
+{
+    return key->expires_us != 0 && key->expires_us <= clock_real_us();
+}
+
 const struct key_record *snapshot_find(const struct snapshot *s, const char *text)
 {
     char id[KEY_ID_LENGTH + 1];
@@ -112,9 +117,13 @@ const struct key_record *snapshot_find(const struct snapshot *s, const char *tex
     const struct key_record *key = find(s, id);
     if (!key || CRYPTO_memcmp(key->hash, hash, sizeof(hash)) != 0)
         return NULL;
-    if (key->expires_us != 0 && key->expires_us <= clock_real_us())
-        return NULL;
-    return key;
+    return has_expired(key) ? NULL : key;
+}
+
+bool snapshot_is_valid(const struct snapshot *s, const char *id)
+{
+    const struct key_record *key = key_id_is_valid(id) ? find(s, id) : NULL;
+    return key && !has_expired(key);
 }
 
 bool snapshot_has_id(const struct snapshot *s, const char *id)

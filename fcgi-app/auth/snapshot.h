@@ -50,6 +50,9 @@ double snapshot_age(const struct snapshot *s);
  */
 const struct key_record *snapshot_find(const struct snapshot *s, const char *text);
 
+/* Is the key of that id, which was found before, valid still? */
+bool snapshot_is_valid(const struct snapshot *s, const char *id);
+
 /* Is a key of that id in it? For who has made or revoked it, and waits for the workers to know. */
 bool snapshot_has_id(const struct snapshot *s, const char *id);
 

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "hub/answer.h"
 #include "hub/events.h"
+#include "hub/keys.h"
 #include "hub/scgi.h"
 #include "hub/target.h"
 
@@ -243,6 +244,21 @@ static void flush(struct client *c)
         watch_socket(c, 0);
 }
 
+/* The hub ends, the time is over, or the key of a stream. Browsers come back by turns too. */
+static void conclude(struct client *c)
+{
+    struct clients *cs = c->all;
+    if (!c->target.is_stream) {
+        release(c, &cs->counts.timed_out);
+        return;
+    }
+    struct strbuf *text = new_answer(c);
+    add_beginning(c, text);
+    strbuf_addf(text, "retry: %lld\n\n", (long long)(EVENTS_RETRY_MS + take_turn(cs) / 1000));
+    if (push(c, text))
+        end_stream(c);
+}
+
 /* Its job is in the state that `id` names; cs->event has the event. */
 static void tell(struct client *c, const char *id, bool is_final)
 {
@@ -283,6 +299,8 @@ void clients_found(struct clients *cs, struct watched *job, const struct job_row
         next = LIST_NEXT(c, link);
         if (c->state == CLIENT_WAITING && is_final) {
             release(c, &cs->counts.ended);
+        } else if (c->state == CLIENT_STREAMING && !keys_allow(cs->keys, c->target.key)) {
+            conclude(c);
         } else if (c->state == CLIENT_STREAMING && !row) {
             tell_gone(c);
         } else if (c->state == CLIENT_STREAMING) {
@@ -296,21 +314,6 @@ void clients_found(struct clients *cs, struct watched *job, const struct job_row
 }
 
 /* ---- requests */
-
-/* The hub ends, or the time is over. Browsers come back by turns too. */
-static void conclude(struct client *c)
-{
-    struct clients *cs = c->all;
-    if (!c->target.is_stream) {
-        release(c, &cs->counts.timed_out);
-        return;
-    }
-    struct strbuf *text = new_answer(c);
-    add_beginning(c, text);
-    strbuf_addf(text, "retry: %lld\n\n", (long long)(EVENTS_RETRY_MS + take_turn(cs) / 1000));
-    if (push(c, text))
-        end_stream(c);
-}
 
 /* The secret is known: from now on its job is watched. */
 static void attach(struct client *c)
@@ -468,7 +471,8 @@ static void tick(struct client *c)
         drop_counted(c, &c->all->counts.slow);
     else if (c->state == CLIENT_LEAVING)
         redirect(c);
-    else if (!c->target.is_stream || c->timer.due_us >= c->end_us)
+    else if (!c->target.is_stream || c->timer.due_us >= c->end_us ||
+             !keys_allow(c->all->keys, c->target.key))
         conclude(c);
     else if (c->is_open)
         (void)push(c, &comment);

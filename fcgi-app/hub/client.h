@@ -47,6 +47,7 @@ struct clients {
     int epoll_fd;
     int limit;           /* of those that are not being read */
     struct watch *watch; /* lives as long */
+    struct keys *keys;   /* the same */
     struct timers timers;
     struct client_list everyone, held;
     int64_t turn_us;       /* when the turn was that was given out last */
@@ -61,7 +62,7 @@ struct clients {
     struct strbuf answer, event;
 };
 
-/* `watch` is set before the first client comes. */
+/* `watch` and `keys` are set before the first client comes. */
 int clients_open(struct clients *cs, int epoll_fd, int limit, int cores, struct error *reterr);
 /* Whoever waits for its turn goes on now; the others are dropped. */
 void clients_close(struct clients *cs);

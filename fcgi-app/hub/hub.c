@@ -207,6 +207,7 @@ static int open_hub(struct hub *h, const struct config *cfg, struct error *reter
         watch_open(cfg, &events, &h->watch, reterr) != 0 || open_keys(h, cfg, reterr) != 0)
         return -1;
     h->clients.watch = h->watch;
+    h->clients.keys = h->keys;
     h->is_listening = true;
     return 0;
 }

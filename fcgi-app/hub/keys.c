@@ -127,6 +127,12 @@ void keys_step(struct keys *k)
     key_rows_send(k->db, k->change, take_answer, k);
 }
 
+bool keys_allow(struct keys *k, const char *id)
+{
+    (void)snapshot_refresh(k->snapshot);
+    return *id ? snapshot_is_valid(k->snapshot, id) : !snapshot_has_keys(k->snapshot);
+}
+
 struct keys_status keys_status(struct keys *k)
 {
     (void)snapshot_refresh(k->snapshot);

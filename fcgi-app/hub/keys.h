@@ -9,6 +9,8 @@
 #ifndef HUB_KEYS_H
 #define HUB_KEYS_H
 
+#include <stdbool.h>
+
 #include "base/config.h"
 #include "db/db.h"
 
@@ -35,6 +37,9 @@ void keys_notified(struct keys *k);
 /* When keys_step() wants to be called at the latest (monotonic µs). */
 int64_t keys_due(const struct keys *k);
 void keys_step(struct keys *k);
+
+/* May who came with the key of that id, or without one (""), go on? */
+bool keys_allow(struct keys *k, const char *id);
 
 struct keys_status {
     int count;          /* of what the workers know */

@@ -67,6 +67,8 @@ static int take_fields(const struct http_field *fields, int count, struct target
             status = take_text(name, value, target->job, sizeof(target->job), reterr);
         else if (strcmp(name, "tenant") == 0 && *value)
             status = take_text(name, value, target->tenant, sizeof(target->tenant), reterr);
+        else if (strcmp(name, "key") == 0 && *value)
+            status = take_text(name, value, target->key, sizeof(target->key), reterr);
         else if (strcmp(name, "then") == 0)
             status = take_text(name, value, target->then, sizeof(target->then), reterr);
         else if (strcmp(name, "seconds") == 0)

@@ -182,6 +182,21 @@ def test_a_revoked_key_stops_in_both_pools_within_5_seconds(locked):
     assert other.get("/v1/jobs").status_code == 200
 
 
+def test_who_listens_is_told_no_more_when_its_key_is_revoked(locked):
+    caller, other = add_keys(locked, Caller(locked), Caller(locked))
+    job = caller.submit(SUM, {"n": 1}, headers={"Gangsaw-Job": "delay=3600"})["id"]
+    path = f"/v1/jobs/{job}/events"
+    with caller.get(path, stream=True) as revoked, other.get(path, stream=True) as valid:
+        streams = [stream.iter_lines(decode_unicode=True) for stream in (revoked, valid)]
+        for lines in streams:
+            next(line for line in lines if line.startswith("data:"))
+        caller.revoke()
+        wait_until(lambda: caller.get("/v1/jobs").status_code == 401, 5, "refused by api")
+        other.post(f"/v1/jobs/{job}/cancel")
+        assert not [line for line in streams[0] if line.startswith("data:")]
+        assert '"canceled"' in next(line for line in streams[1] if line.startswith("data:"))
+
+
 def test_an_expired_key_is_none(locked):
     caller, soon = add_keys(locked, Caller(locked, expires="now() - interval '1 s'"),
                             Caller(locked, expires="now() + interval '1 day'"))  # fmt: skip

@@ -56,6 +56,17 @@ def test_a_page_of_another_site_sends_no_forms(stack, fields):
     assert stack.post(f"/v1/tasks/{SUM}", json={"n": 1}, headers=own).status_code == 200
 
 
+@pytest.mark.parametrize("field", ["Forwarded", "Via", "X-Forwarded-For", "X-Real-IP"])
+def test_whoever_comes_by_a_proxy_of_this_host_is_not_local(stack, field):
+    for path in ("/v1/tasks", "/metrics"):
+        problem_of(stack.get(path, headers={field: "127.0.0.1"}), "unauthorized", 401)
+
+
+def test_a_web_page_reads_no_figures(stack):
+    problem_of(stack.get("/metrics", headers={"Host": "evil.example"}), "unauthorized", 401)
+    assert stack.get("/metrics").status_code == 200
+
+
 def other_address():
     """An address of this machine that is no loopback one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:

@@ -156,6 +156,10 @@ static void test_an_expired_key_is_not_valid(void **state)
     assert_int_equal(snapshot_refresh(s), SNAPSHOT_FRESH);
     assert_null(snapshot_find(s, texts[0]));
     assert_non_null(snapshot_find(s, texts[1]));
+    assert_false(snapshot_is_valid(s, keys[0].id));
+    assert_true(snapshot_is_valid(s, keys[1].id));
+    assert_false(snapshot_is_valid(s, "000000000000"));
+    assert_false(snapshot_is_valid(s, ""));
     snapshot_writer_close(w);
     snapshot_close(s);
 }

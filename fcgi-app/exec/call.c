@@ -18,7 +18,6 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
-#include "exec/verdict.h"
 
 #define RECORD_MAX ((size_t)4096)             /* of an executor's message, besides its body */
 #define RESULT_MAX ((size_t)64 * 1024 * 1024) /* bytes of JSON */
@@ -283,11 +282,4 @@ void call_kill(const struct call *c)
         (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
     if (pidfd >= 0)
         (void)close(pidfd);
-}
-
-size_t call_resident_bytes(struct call *c)
-{
-    size_t bytes = verdict_resident_bytes(c->executor, &c->statm_fd);
-    note_peak(c, bytes);
-    return bytes;
 }

@@ -75,7 +75,4 @@ bool call_withdraw(struct call *c);
 /* SIGKILL to the executor, if one has answered. */
 void call_kill(const struct call *c);
 
-/* Bytes of memory that the executor holds at the moment; 0 when unknown. */
-size_t call_resident_bytes(struct call *c);
-
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "exec/call.h"
+#include "exec/sandbox.h"
 #include "exec/verdict.h"
 
 #define SAMPLE_US 100000         /* memory is looked at this often */
@@ -122,14 +123,15 @@ static void on_message(struct wait *w)
 
 static void check_usage(struct wait *w, int64_t now_us)
 {
-    size_t limit = w->request->task->memory_bytes, before = w->call.resident_before;
-    /* What earlier runs left in the executor is not this run's fault; but it is the executor that
-     * says so. */
-    if (before > w->request->warm_bytes)
-        before = w->request->warm_bytes;
+    const struct task_desc *task = w->request->task;
+    struct verdict_memory allowed = {.limit = task->memory_bytes,
+                                     .before = w->call.resident_before,
+                                     .warm = w->request->warm_bytes,
+                                     .passed = w->request->body->size +
+                                               SANDBOX_FILE_BYTES(task->output_bytes)};
     w->sample_at_us = now_us + SAMPLE_US;
-    if (call_resident_bytes(&w->call) > limit + before)
-        (void)verdict_over_memory(limit, &w->reason);
+    if (verdict_is_over_memory(&allowed, w->call.executor, &w->call.statm_fd, &w->call.peak_bytes))
+        (void)verdict_over_memory(task->memory_bytes, &w->reason);
     else if (verdict_threads(w->call.executor) > VERDICT_THREADS_MAX)
         (void)verdict_over_threads(&w->reason);
     else

@@ -242,10 +242,7 @@ static void lower_limit(__rlimit_resource_t resource, size_t value, size_t *curr
     (void)setrlimit(resource, &limit);
 }
 
-/*
- * A second line behind the waiting side's samples of resident memory: they come every 100 ms, and
- * do not show memfds.
- */
+/* A second line behind the waiting side's samples of memory, which come every 100 ms. */
 static void set_limits(const struct run *run)
 {
     static size_t file_limit, space_limit; /* as set by the last run, mostly of the same task */

@@ -30,7 +30,7 @@ enum sandbox_mode {
 
 /*
  * Address space for a run: libraries, fonts and models are mapped, not resident. A second line
- * behind the parent's samples of resident memory, which come every 100 ms and do not show memfds.
+ * behind the parent's samples of memory, which come every 100 ms.
  */
 #define SANDBOX_SPACE_BYTES(memory, input, output) \
     (((size_t)4 << 30) + 2 * (memory) + (input) + (output))

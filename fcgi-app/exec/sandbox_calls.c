@@ -12,6 +12,9 @@
  * A mapping may not grow: that of the control page would grow over the pages of all executors
  * behind it, which lie in the same memory.
  *
+ * Memory is private or a file's, which a memfd is: shared memory without a descriptor, once let go
+ * of, and that of huge pages would show in no figure that the parent looks at.
+ *
  * Memory may be made executable: modules are loaded on first use, and engines compile code as they
  * run. The kernel looks at the lower half of a descriptor alone, so descriptors are told apart by a
  * bit of theirs, not by comparing them.
@@ -37,8 +40,8 @@
 
 static const int plain_calls[] = {
     /* memory */
-    SCMP_SYS(brk), SCMP_SYS(madvise), SCMP_SYS(mincore), SCMP_SYS(mmap), SCMP_SYS(mprotect),
-    SCMP_SYS(munmap), SCMP_SYS(membarrier),
+    SCMP_SYS(brk), SCMP_SYS(madvise), SCMP_SYS(mincore), SCMP_SYS(mprotect), SCMP_SYS(munmap),
+    SCMP_SYS(membarrier),
     /* files, of which Landlock leaves some to read; memfds to write */
     SCMP_SYS(access), SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(faccessat),
     SCMP_SYS(faccessat2), SCMP_SYS(fadvise64), SCMP_SYS(fallocate), SCMP_SYS(fstat),
@@ -100,9 +103,12 @@ struct rule {
     (CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER | \
      CLONE_NEWUTS)
 #define MEMFD_FLAGS (MFD_CLOEXEC | MFD_ALLOW_SEALING)
+#define MAP_PRIVATE_ALONE (MAP_ANONYMOUS | MAP_SHARED | MAP_HUGETLB)
 
 static const struct rule rules[] = {
     {SCMP_SYS(clone), 1, {HAS(0, THREAD_FLAGS | NAMESPACE_FLAGS | CLONE_PTRACE, THREAD_FLAGS)}},
+    {SCMP_SYS(mmap), 1, {HAS(3, MAP_ANONYMOUS, 0)}},
+    {SCMP_SYS(mmap), 1, {HAS(3, MAP_PRIVATE_ALONE, MAP_ANONYMOUS)}},
     {SCMP_SYS(memfd_create), 1, {HAS(1, ~(scmp_datum_t)MEMFD_FLAGS, 0)}},
     {SCMP_SYS(prlimit64), 1, {IS(0, 0)}},
     {SCMP_SYS(prctl), 1, {IS(0, PR_SET_NAME)}},

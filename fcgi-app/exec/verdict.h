@@ -7,7 +7,9 @@
 #ifndef EXEC_VERDICT_H
 #define EXEC_VERDICT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -28,10 +30,20 @@ int verdict_over_memory(size_t limit_bytes, struct error *reterr);
 /* ERR_TIMED_OUT: the run was over `limit`, "seconds" or what else has set its deadline. */
 int verdict_timed_out(const char *limit, double seconds, struct error *reterr);
 
+/* What a run may hold, in bytes. */
+struct verdict_memory {
+    size_t limit;  /* memory_mb */
+    size_t before; /* what the executor held before the run, by its own words */
+    size_t warm;   /* at most so much of that is believed */
+    size_t passed; /* what its inputs and outputs may take, which lie in memfds */
+};
+
 /*
- * Bytes of memory that process `pid` holds at the moment; 0 when unknown. *statm_fd is -1 at
- * first and kept open for the next time; the caller closes it.
+ * Does process `pid` hold more at the moment? Memory in memfds counts, mapped or not. *statm_fd is
+ * -1 at first and kept open for the next time; the caller closes it. *peak_bytes is raised to what
+ * is resident.
  */
-size_t verdict_resident_bytes(pid_t pid, int *statm_fd);
+bool verdict_is_over_memory(const struct verdict_memory *allowed, pid_t pid, int *statm_fd,
+                            int64_t *peak_bytes);
 
 #endif

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "exec/sandbox.h"
 #include "exec/spawn.h"
 #include "exec/verdict.h"
 #include "jobs/priority.h"
@@ -371,16 +372,12 @@ void slot_receive(struct crew_slot *s)
 
 static bool is_over_memory(struct crew_slot *s, struct crew_run *run)
 {
-    /* What earlier runs left in there is not this one's fault; but it is the executor that says so.
-     */
-    size_t warm = (size_t)s->crew->config->executor_idle_mb << 20;
-    size_t before = (size_t)atomic_load(&s->control->resident);
-    if (before > warm)
-        before = warm;
-    size_t now = verdict_resident_bytes(s->pid, &s->statm_fd);
-    if ((int64_t)now > run->peak_bytes)
-        run->peak_bytes = (int64_t)now;
-    return now > run->task->memory_bytes + before;
+    struct verdict_memory allowed = {.limit = run->task->memory_bytes,
+                                     .before = (size_t)atomic_load(&s->control->resident),
+                                     .warm = (size_t)s->crew->config->executor_idle_mb << 20,
+                                     .passed = run->body->size +
+                                               SANDBOX_FILE_BYTES(run->task->output_bytes)};
+    return verdict_is_over_memory(&allowed, s->pid, &s->statm_fd, &run->peak_bytes);
 }
 
 static int64_t judge(struct crew_slot *s, struct crew_run *run, int64_t now_us)

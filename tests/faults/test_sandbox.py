@@ -2,6 +2,7 @@
 """The sandbox: what code that has taken over its executor can do, which is nothing but compute."""
 
 import json
+import mmap
 import os
 import pathlib
 import sys
@@ -94,6 +95,27 @@ def test_nothing_can_be_written_anywhere(stack, unharmed):
         assert attempt(stack, call, path=str(writable / "hostile")) == "ENOSYS", call
     assert list(writable.iterdir()) == []
     assert attempt(stack, "write", path="/dev/null") == ""
+
+
+# ---- memory
+
+
+def test_memory_in_memfds_counts(stack):
+    """It is never mapped: no figure of the process shows it."""
+    problem = problem_of(stack.post(RUN + "hostile", json={"attempt": "memfds", "number": 900}), "executor-crashed", 500)
+    assert "memory_mb = 512" in problem["detail"]
+    assert attempt(stack, "memfds", number=300) == ""  # within the limit they are fine
+    job = stack.submit("faults.hostile", {"attempt": "memfds", "number": 900})
+    ended = stack.wait_for_job(job["id"])
+    assert ended["state"] == "failed" and "memory_mb = 512" in ended["error"]["detail"]
+    job = stack.submit("faults.hostile", {"attempt": "memfds", "number": 300})
+    assert stack.wait_for_job(job["id"])["state"] == "succeeded"
+
+
+def test_memory_is_private_or_in_a_descriptor(stack, unharmed):
+    for flags in (mmap.MAP_SHARED, 3, mmap.MAP_PRIVATE | 0x40000, mmap.MAP_SHARED | 0x40000):  # VALIDATE, HUGETLB
+        assert attempt(stack, "map", number=flags) == "ENOSYS", flags
+    assert attempt(stack, "map", number=mmap.MAP_PRIVATE) == ""
 
 
 # ---- network

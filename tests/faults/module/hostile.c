@@ -79,6 +79,47 @@ static long append_file(const struct target *t)
     return fd < 0 ? -1 : 0;
 }
 
+static long truncate_opened(const struct target *t)
+{
+    int fd = open(t->path, O_RDONLY | O_TRUNC | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd < 0 ? -1 : 0;
+}
+
+/* ---- memory */
+
+#define MEMFDS_MAX 2000
+
+/* So many MiB, in memfds as large as they may be, not mapped. */
+static long fill_memfds(const struct target *t)
+{
+    static int fds[MEMFDS_MAX];
+    struct rlimit most;
+    getrlimit(RLIMIT_FSIZE, &most);
+    off_t wanted = (off_t)t->number << 20, held = 0;
+    int count = 0, error = 0;
+    for (; held < wanted && error == 0 && count < MEMFDS_MAX; held += (off_t)most.rlim_cur) {
+        fds[count] = memfd_create("hostile", MFD_CLOEXEC);
+        if (fds[count] < 0 || fallocate(fds[count], 0, 0, (off_t)most.rlim_cur) != 0)
+            error = errno;
+        if (fds[count] >= 0)
+            count++;
+    }
+    usleep(2000000); /* for somebody to look at it */
+    while (count > 0)
+        close(fds[--count]);
+    errno = error;
+    return error || held < wanted ? -1 : (long)(held >> 20);
+}
+
+/* What does not show in the number of resident pages once it is let go of. */
+static long map_shared(const struct target *t)
+{
+    void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | (int)t->number, -1, 0);
+    return memory == MAP_FAILED ? -1 : 0;
+}
+
 /* ---- sockets */
 
 static long connect_inet(const struct target *t)
@@ -251,6 +292,9 @@ static const struct {
     {"list", list_folder},
     {"write", write_file},
     {"append", append_file},
+    {"open_trunc", truncate_opened},
+    {"memfds", fill_memfds},
+    {"map", map_shared},
     {"connect", connect_inet},
     {"connect_unix", connect_unix},
     {"listen", listen_inet},

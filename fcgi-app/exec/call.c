@@ -18,8 +18,10 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "exec/verdict.h"
 
 #define RECORD_MAX ((size_t)4096)             /* of an executor's message, besides its body */
+#define LATE_US 10000                         /* a start may be noticed so much later */
 #define RESULT_MAX ((size_t)64 * 1024 * 1024) /* bytes of JSON */
 
 void call_init(struct call *c, struct arena *a, const struct task_desc *task, uint64_t run)
@@ -155,11 +157,23 @@ static int on_output(struct call *c, struct wire_message *m, struct error *reter
     return 0;
 }
 
-static void note_peak(struct call *c, uint64_t bytes)
+/* No process holds more than there is; not asked for what a run is allowed anyway. */
+static uint64_t believable_memory(const struct call *c, uint64_t bytes)
 {
-    int64_t peak_bytes = (int64_t)(bytes & INT64_MAX);
-    if (peak_bytes > c->peak_bytes)
-        c->peak_bytes = peak_bytes;
+    if (bytes <= c->task->memory_bytes)
+        return bytes;
+    uint64_t most = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    return bytes < most ? bytes : most;
+}
+
+/* What the executor says that it took, as far as that is possible: metrics add it up. */
+static void note_usage(struct call *c, uint64_t cpu_us, uint64_t peak_bytes)
+{
+    uint64_t most_us = (uint64_t)(clock_us() - c->started_us + LATE_US) * VERDICT_THREADS_MAX;
+    int64_t peak = (int64_t)believable_memory(c, peak_bytes);
+    c->cpu_us = (int64_t)(cpu_us < most_us ? cpu_us : most_us);
+    if (peak > c->peak_bytes)
+        c->peak_bytes = peak;
 }
 
 static int on_result(struct call *c, const struct wire_message *m, struct error *reterr)
@@ -175,8 +189,7 @@ static int on_result(struct call *c, const struct wire_message *m, struct error 
             return error_internal(reterr, "call: the result of %s is not strict JSON: %s",
                                   c->task->name, why.detail);
     }
-    c->cpu_us = (int64_t)(cpu_us & INT64_MAX);
-    note_peak(c, peak_bytes);
+    note_usage(c, cpu_us, peak_bytes);
     c->state = CALL_ENDED;
     return 0;
 }
@@ -205,8 +218,7 @@ static int on_error(struct call *c, const struct wire_message *m, struct error *
         (void)error_cause(&c->error, "%s", cause);
     }
     c->failed = true;
-    c->cpu_us = (int64_t)(cpu_us & INT64_MAX);
-    note_peak(c, peak_bytes);
+    note_usage(c, cpu_us, peak_bytes);
     c->state = CALL_ENDED;
     return 0;
 }

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "descriptors.h"
+#include "exec/verdict.h"
 #include "exec/wire.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -199,6 +200,41 @@ static void test_a_result_is_not_needed(void **state)
     receive(c);
     assert_int_equal(c->call.state, CALL_ENDED);
     assert_null(c->call.result);
+}
+
+/* As a result or as an error, which say the same of themselves. */
+static void send_usage(const struct context *c, enum wire_kind kind, uint64_t value)
+{
+    struct payload record = PAYLOAD_INIT;
+    struct error err;
+    struct wire_writer w = {.payload = &record, .error = &err};
+    if (kind == WIRE_ERROR) {
+        wire_put_u64(&w, ERR_INVALID_INPUT);
+        wire_put_text(&w, "It is broken.");
+        wire_put_text(&w, "");
+    }
+    wire_put_u64(&w, value);
+    wire_put_u64(&w, value);
+    send_message(c, kind, RUN, "", 0, &record);
+    payload_release(&record);
+}
+
+static void test_no_run_takes_more_than_there_is(void **state)
+{
+    static const enum wire_kind kinds[] = {WIRE_RESULT, WIRE_ERROR};
+    static const uint64_t lies[] = {UINT64_MAX, INT64_MAX, (uint64_t)INT64_MAX + 1, 1ULL << 60};
+    struct context *c = *state;
+    int64_t memory = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    for (size_t i = 0; i < COUNT(lies) * COUNT(kinds); i++) {
+        start(c);
+        send_usage(c, kinds[i % 2], lies[i / 2]);
+        receive(c);
+        assert_int_equal(c->call.state, CALL_ENDED);
+        int64_t wall_us = c->call.ended_us - c->call.started_us;
+        assert_in_range(c->call.cpu_us, 1, (wall_us + 10000) * VERDICT_THREADS_MAX);
+        assert_int_equal(c->call.peak_bytes, memory);
+        renew(c);
+    }
 }
 
 static void test_a_start_without_credentials_is_refused(void **state)
@@ -491,6 +527,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_run_as_it_should_be),
         TEST(test_a_result_is_not_needed),
+        TEST(test_no_run_takes_more_than_there_is),
         TEST(test_a_start_without_credentials_is_refused),
         TEST(test_a_large_order_is_held_back_until_the_run_starts),
         TEST(test_a_second_start_is_refused),

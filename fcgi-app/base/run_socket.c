@@ -15,6 +15,8 @@
 #include "base/clock.h"
 #include "base/user.h"
 
+#define ANSWER_MAX ((size_t)64 << 20) /* bytes; what is longer is no answer */
+
 static int make_address(const struct config *cfg, const char *name, struct sockaddr_un *ret_address,
                         struct error *reterr)
 {
@@ -122,39 +124,44 @@ static int connect_to(const struct config *cfg, const char *name, const char *wh
     return 0;
 }
 
-int run_socket_fetch(const struct config *cfg, const char *name, const char *who, int timeout_ms,
-                     struct strbuf *ret_text, struct error *reterr)
-{
-    int fd = -1;
-    if (connect_to(cfg, name, who, &fd, reterr) != 0)
-        return -1;
-    int64_t deadline_us = clock_us() + (int64_t)timeout_ms * 1000;
-    char bytes[16384];
-    ssize_t size = -1;
-    do {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        if (poll(&p, 1, clock_poll_ms(deadline_us)) <= 0)
-            break;
-        size = read(fd, bytes, sizeof(bytes));
-        if (size > 0)
-            strbuf_add(ret_text, bytes, (size_t)size);
-    } while (size > 0);
-    (void)close(fd);
-    if (size != 0 || ret_text->size == 0)
-        return error_set(reterr, ERR_UNAVAILABLE, "%s did not answer.", who);
-    return 0;
-}
+enum reading { READ_MORE, READ_END, READ_FAILED };
 
-/* Reads what is there; false at the end of the answer, whatever it is. */
-static bool read_some(int fd, struct strbuf *text)
+/* Reads what is there. */
+static enum reading read_some(int fd, struct strbuf *text, size_t most)
 {
     char bytes[16384];
     ssize_t size = read(fd, bytes, sizeof(bytes));
-    if (size > 0) {
-        strbuf_add(text, bytes, (size_t)size);
-        return true;
-    }
-    return size < 0 && (errno == EAGAIN || errno == EINTR);
+    if (size == 0)
+        return READ_END;
+    if (size < 0)
+        return errno == EAGAIN || errno == EINTR ? READ_MORE : READ_FAILED;
+    if ((size_t)size > most - text->size)
+        return READ_FAILED;
+    strbuf_add(text, bytes, (size_t)size);
+    return READ_MORE;
+}
+
+/* One that never stops sending is always readable, so the clock is looked at too. */
+static bool wait_for_some(struct pollfd *polled, int count, int64_t deadline_us)
+{
+    return clock_us() < deadline_us && poll(polled, (nfds_t)count, clock_poll_ms(deadline_us)) > 0;
+}
+
+int run_socket_fetch(const struct config *cfg, const char *name, const char *who, int timeout_ms,
+                     struct strbuf *ret_text, struct error *reterr)
+{
+    struct pollfd p = {.fd = -1, .events = POLLIN};
+    if (connect_to(cfg, name, who, &p.fd, reterr) != 0)
+        return -1;
+    int64_t deadline_us = clock_us() + (int64_t)timeout_ms * 1000;
+    size_t most = ret_text->size + ANSWER_MAX;
+    enum reading reading = READ_MORE;
+    while (reading == READ_MORE && wait_for_some(&p, 1, deadline_us))
+        reading = read_some(p.fd, ret_text, most);
+    (void)close(p.fd);
+    if (reading != READ_END || ret_text->size == 0)
+        return error_set(reterr, ERR_UNAVAILABLE, "%s did not answer.", who);
+    return 0;
 }
 
 void run_socket_fetch_all(const struct config *cfg, struct run_socket_question *questions,
@@ -171,11 +178,15 @@ void run_socket_fetch_all(const struct config *cfg, struct run_socket_question *
         if (connect_to(cfg, questions[i].name, "", &polled[i].fd, &ignored) == 0)
             open_count++;
     }
-    while (open_count > 0 && poll(polled, (nfds_t)count, clock_poll_ms(deadline_us)) > 0) {
+    while (open_count > 0 && wait_for_some(polled, count, deadline_us)) {
         for (int i = 0; i < count; i++) {
-            if (polled[i].fd < 0 || polled[i].revents == 0 ||
-                read_some(polled[i].fd, &questions[i].text))
+            if (polled[i].fd < 0 || polled[i].revents == 0)
                 continue;
+            enum reading reading = read_some(polled[i].fd, &questions[i].text, ANSWER_MAX);
+            if (reading == READ_MORE)
+                continue;
+            if (reading == READ_FAILED)
+                strbuf_reset(&questions[i].text);
             (void)close(polled[i].fd);
             polled[i].fd = -1;
             open_count--;

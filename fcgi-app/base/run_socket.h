@@ -40,8 +40,8 @@ void run_socket_close(struct run_socket *s);
 
 /*
  * What the process behind `name` sends to who connects, to the end of the connection; appended.
- * `who` begins the detail: "The runner". Errors: ERR_UNAVAILABLE when it does not run, or does not
- * answer within `timeout_ms`.
+ * `who` begins the detail: "The runner". Errors: ERR_UNAVAILABLE when it does not run, or has not
+ * answered in full, with 64 MiB at most, within `timeout_ms`.
  */
 int run_socket_fetch(const struct config *cfg, const char *name, const char *who, int timeout_ms,
                      struct strbuf *ret_text, struct error *reterr);

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/user.h"
 
 #define FILE_NAME "usage"
@@ -148,11 +149,10 @@ static int attempt(const char *path, const struct config *cfg, struct usage *u,
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, FILE_MODE);
     if (fd < 0)
         return error_set(reterr, ERR_INTERNAL, "%s cannot be opened: %s.", path, strerror(errno));
-    while (flock(fd, LOCK_EX) != 0) {
-        if (errno != EINTR) {
-            (void)close(fd);
-            return error_errno(reterr, "usage: flock");
-        }
+    if (file_lock(fd) != 0) {
+        (void)error_errno(reterr, "usage: flock");
+        (void)close(fd);
+        return -1;
     }
     int result = adopt(fd, path, cfg, &u->shared, reterr);
     (void)flock(fd, LOCK_UN);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,5 +66,14 @@ int file_read(struct arena *a, const char *path, size_t max_bytes, char **ret_te
         }
     }
     (void)close(fd);
+    return result;
+}
+
+int file_lock(int fd)
+{
+    int result;
+    do
+        result = flock(fd, LOCK_EX);
+    while (result != 0 && errno == EINTR);
     return result;
 }

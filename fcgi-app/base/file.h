@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * file.h - a small file as a whole: descriptors, configuration
+ * file.h - a small file as a whole: descriptors, configuration; the lock of one that is shared
  */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
@@ -18,5 +18,8 @@
  */
 int file_read(struct arena *a, const char *path, size_t max_bytes, char **ret_text,
               size_t *ret_size, struct error *reterr);
+
+/* Wait for the exclusive flock(2) of `fd`, through signals. -1: errno says why. */
+int file_lock(int fd);
 
 #endif

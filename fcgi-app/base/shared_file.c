@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/user.h"
 
 #define TRIES 100 /* each lost to somebody who replaced the file in the same moment */
@@ -65,7 +66,7 @@ static int open_good(const char *path, const char *form, size_t size, int *ret_f
         int result = 0;
         /* O_NONBLOCK: a FIFO of that name is no reason to hang. */
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-        if (fd >= 0 && flock(fd, LOCK_EX) == 0)
+        if (fd >= 0 && file_lock(fd) == 0)
             found = look(fd, path, form, size);
         else if (fd >= 0 || (errno != EACCES && errno != ELOOP))
             result = fail(path, reterr);

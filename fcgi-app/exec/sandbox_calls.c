@@ -46,10 +46,9 @@ static const int plain_calls[] = {
     SCMP_SYS(access), SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(faccessat),
     SCMP_SYS(faccessat2), SCMP_SYS(fadvise64), SCMP_SYS(fallocate), SCMP_SYS(fstat),
     SCMP_SYS(fstatfs), SCMP_SYS(ftruncate), SCMP_SYS(getcwd), SCMP_SYS(getdents64), SCMP_SYS(lseek),
-    SCMP_SYS(lstat), SCMP_SYS(newfstatat), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(pread64),
-    SCMP_SYS(preadv), SCMP_SYS(pwrite64), SCMP_SYS(pwritev), SCMP_SYS(read), SCMP_SYS(readlink),
-    SCMP_SYS(readlinkat), SCMP_SYS(readv), SCMP_SYS(stat), SCMP_SYS(statfs), SCMP_SYS(statx),
-    SCMP_SYS(write), SCMP_SYS(writev),
+    SCMP_SYS(lstat), SCMP_SYS(newfstatat), SCMP_SYS(pread64), SCMP_SYS(preadv), SCMP_SYS(pwrite64),
+    SCMP_SYS(pwritev), SCMP_SYS(read), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(readv),
+    SCMP_SYS(stat), SCMP_SYS(statfs), SCMP_SYS(statx), SCMP_SYS(write), SCMP_SYS(writev),
     /* waiting, within the process */
     SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_wait),
     SCMP_SYS(eventfd2), SCMP_SYS(futex), SCMP_SYS(pipe), SCMP_SYS(pipe2), SCMP_SYS(poll),
@@ -109,6 +108,9 @@ static const struct rule rules[] = {
     {SCMP_SYS(clone), 1, {HAS(0, THREAD_FLAGS | NAMESPACE_FLAGS | CLONE_PTRACE, THREAD_FLAGS)}},
     {SCMP_SYS(mmap), 1, {HAS(3, MAP_ANONYMOUS, 0)}},
     {SCMP_SYS(mmap), 1, {HAS(3, MAP_PRIVATE_ALONE, MAP_ANONYMOUS)}},
+    /* Landlock denies truncating from its version 3 on only, and it takes no right to write. */
+    {SCMP_SYS(open), 1, {HAS(1, O_TRUNC, 0)}},
+    {SCMP_SYS(openat), 1, {HAS(2, O_TRUNC, 0)}},
     {SCMP_SYS(memfd_create), 1, {HAS(1, ~(scmp_datum_t)MEMFD_FLAGS, 0)}},
     {SCMP_SYS(prlimit64), 1, {IS(0, 0)}},
     {SCMP_SYS(prctl), 1, {IS(0, PR_SET_NAME)}},
@@ -161,6 +163,8 @@ static const int signal_calls[] = {SCMP_SYS(kill), SCMP_SYS(rt_sigqueueinfo),
 static const struct rule refused[] = {
     {SCMP_SYS(clone3), 0, {{0}}},
     {SCMP_SYS(mremap), 0, {{0}}},
+    {SCMP_SYS(open), 1, {HAS(1, O_TRUNC, O_TRUNC)}},
+    {SCMP_SYS(openat), 1, {HAS(2, O_TRUNC, O_TRUNC)}},
     {SCMP_SYS(sched_setattr), 0, {{0}}},
 };
 static const struct rule net_refused[] = {

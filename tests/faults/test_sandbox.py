@@ -94,6 +94,13 @@ def test_nothing_can_be_written_anywhere(stack, unharmed):
     for call in ("mkdir", "mknod", "symlink", "unlink", "rename", "chmod", "truncate"):
         assert attempt(stack, call, path=str(writable / "hostile")) == "ENOSYS", call
     assert list(writable.iterdir()) == []
+    emptied = modules / "hostile"  # readable, and its user may write there
+    emptied.write_text(SECRET)
+    emptied.chmod(0o666)
+    for call in ("open_trunc", "openat_trunc"):
+        assert attempt(stack, call, path=str(emptied)) == "ENOSYS", call
+    assert emptied.read_text() == SECRET
+    emptied.unlink()
     assert attempt(stack, "write", path="/dev/null") == ""
 
 

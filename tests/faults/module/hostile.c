@@ -79,14 +79,6 @@ static long append_file(const struct target *t)
     return fd < 0 ? -1 : 0;
 }
 
-static long truncate_opened(const struct target *t)
-{
-    int fd = open(t->path, O_RDONLY | O_TRUNC | O_CLOEXEC);
-    if (fd >= 0)
-        close(fd);
-    return fd < 0 ? -1 : 0;
-}
-
 /* ---- memory */
 
 #define MEMFDS_MAX 2000
@@ -292,7 +284,6 @@ static const struct {
     {"list", list_folder},
     {"write", write_file},
     {"append", append_file},
-    {"open_trunc", truncate_opened},
     {"memfds", fill_memfds},
     {"map", map_shared},
     {"connect", connect_inet},
@@ -329,6 +320,8 @@ static const struct {
     {"symlink", SYS_symlinkat, {PATH, AT_FDCWD, PATH}},
     {"mknod", SYS_mknodat, {AT_FDCWD, PATH, S_IFIFO}},
     {"truncate", SYS_truncate, {PATH}},
+    {"open_trunc", SYS_open, {PATH, O_RDONLY | O_TRUNC}},
+    {"openat_trunc", SYS_openat, {AT_FDCWD, PATH, O_RDONLY | O_TRUNC}},
     {"mount", SYS_mount, {PATH, PATH}},
     {"chroot", SYS_chroot, {PATH}},
     {"pivot_root", SYS_pivot_root, {PATH, PATH}},

@@ -41,6 +41,8 @@ SANITIZER_REPORT = re.compile(
 
 FINAL_STATES = ("succeeded", "failed", "canceled")
 DAEMONS = ("nginx", "hub", "runner", "compute", "api", "postgres")
+# What nginx tells a pool of a request from this host: for tests that speak FastCGI themselves.
+FROM_HERE = {"SERVER_ADDR": "127.0.0.1", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
 NO_VALUE = "(null)"  # what psql prints for NULL
 
 

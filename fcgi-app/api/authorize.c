@@ -49,16 +49,23 @@ static int refuse_key(struct http_response *res, bool has_sent_one, struct error
                      "This needs an API key: Authorization: Bearer gs_...");
 }
 
-/* Several fields come joined by commas, which no key has. */
-static int find_key(struct api *api, const struct http_request *req, struct http_response *res,
-                    struct error *reterr)
+/* What was sent as a key; NULL: nothing. Several fields come joined by commas, which no key has. */
+static const char *sent_key(const struct http_request *req)
 {
     static const char scheme[] = "Bearer ";
     const char *field = http_header(req, "Authorization");
     if (!field || strncasecmp(field, scheme, sizeof(scheme) - 1) != 0)
+        return NULL;
+    field += sizeof(scheme) - 1;
+    return field + strspn(field, " ");
+}
+
+static int find_key(struct api *api, const char *text, struct http_response *res,
+                    struct error *reterr)
+{
+    if (!text)
         return refuse_key(res, false, reterr);
-    const char *text = field + sizeof(scheme) - 1;
-    const struct key_record *key = snapshot_find(api->keys, text + strspn(text, " "));
+    const struct key_record *key = snapshot_find(api->keys, text);
     if (!key)
         return refuse_key(res, true, reterr);
     api->caller = (struct caller){.key = key,
@@ -118,9 +125,11 @@ static int identify(struct api *api, const struct http_request *req, struct http
         return check_local(api, req, res, reterr);
     if (check_keys_known(api, snapshot_refresh(api->keys), res, reterr) != 0)
         return -1;
-    if (!snapshot_has_keys(api->keys))
+    /* Whoever shows a key means its tenant, and nobody's when it is not known here yet. */
+    const char *key = sent_key(req);
+    if (!key && !snapshot_has_keys(api->keys))
         return check_local(api, req, res, reterr);
-    return find_key(api, req, res, reterr);
+    return find_key(api, key, res, reterr);
 }
 
 /* ---- what */

@@ -9,7 +9,7 @@ import struct
 import pytest
 import requests
 import stack as stack_module
-from stack import Later, children, problem_of, wait_until
+from stack import FROM_HERE, Later, children, problem_of, wait_until
 
 BLOBS = "/v1/blobs"
 MIB = 1 << 20
@@ -33,7 +33,7 @@ class SlowUpload:
         self.peer = socket.socket(socket.AF_UNIX)
         self.peer.settimeout(60)
         self.peer.connect(str(stack.var / "run" / "api.sock"))
-        params = {"REQUEST_METHOD": "POST", "DOCUMENT_URI": BLOBS, "QUERY_STRING": "", "REQUEST_ID": id,
+        params = {"REQUEST_METHOD": "POST", "DOCUMENT_URI": BLOBS, "QUERY_STRING": "", "REQUEST_ID": id, **FROM_HERE,
                   "CONTENT_TYPE": "image/png", "CONTENT_LENGTH": str(self.SIZE)}  # fmt: skip
         self.peer.sendall(record(1, struct.pack("!HB5x", 1, 0)))
         self.peer.sendall(record(4, b"".join(pair(*each) for each in params.items())) + record(4, b""))

@@ -40,6 +40,13 @@ def test_a_name_that_a_web_page_could_have_is_refused(stack, host):
     assert b"gangsaw key create" in answer and b"WWW-Authenticate: Bearer" in answer
 
 
+def test_a_key_that_is_not_known_is_refused_and_not_taken_for_nobody(stack):
+    key = f"gs_{'a' * 12}_{'b' * 43}"
+    answer = stack.get("/v1/tasks", headers={"Authorization": f"Bearer {key}"})
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+    problem_of(answer, "unauthorized", 401)
+
+
 def test_without_a_host_nobody_is_served(stack):
     assert status_of(ask(stack, None, "1.0")) == 401
     assert status_of(ask(stack, None)) == 400

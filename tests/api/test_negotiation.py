@@ -152,7 +152,7 @@ def test_an_accept_that_is_not_well_formed_is_refused(stack, accept):
 
 def test_several_lines_of_accept_are_one_list(stack):
     head = (
-        f"POST {TRANSFORM}?width=20 HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(PICTURE)}\r\n"
+        f"POST {TRANSFORM}?width=20 HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(PICTURE)}\r\n"
         "Accept: image/gif\r\nAccept: image/webp;q=0.5\r\nConnection: close\r\n\r\n"
     )
     fields, _, body = stack.raw(head.encode() + PICTURE).partition(b"\r\n\r\n")

@@ -36,6 +36,12 @@ def wait_for(stack, id, *states, seconds=30):
     return wait_until(reached, seconds, f"job {id} in {wanted}; it is {job(stack, id)}")
 
 
+def wait_for_tenants(stack, tenant, id, state="succeeded", seconds=30):
+    """The same for a job that another tenant has: the server shows it to nobody without that one's key."""
+    query = f"SELECT state FROM gangsaw.any_job WHERE id = gangsaw.key_of('job', '{id}', '{tenant}')"
+    wait_until(lambda: stack.sql(query) == [[state]], seconds, f"{id} {state}; it is {stack.sql(query)}")
+
+
 def live(stack):
     return int(stack.sql("SELECT count(*) FROM gangsaw.job")[0][0])
 

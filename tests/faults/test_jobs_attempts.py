@@ -2,7 +2,7 @@
 """What becomes of a job that fails, crashes, is cancelled, or whose runner goes."""
 
 import pytest
-from jobs import SUM, assert_each_ended_once, enqueue, executors, job, live, wait_for, wait_for_all
+from jobs import SUM, assert_each_ended_once, enqueue, executors, job, live, wait_for, wait_for_all, wait_for_tenants
 from stack import alive, problem_of, wait_until
 
 
@@ -126,8 +126,7 @@ def test_a_tenant_with_a_thousand_jobs_does_not_delay_anothers_one(server):
     )
     assert many == [["400"]]
     one = server.sql("SELECT gangsaw.enqueue('faults.sleep', params => '{\"seconds\": 0.05}', tenant => 'small')")
-    done = wait_for(server, one[0][0])
-    assert done["state"] == "succeeded"
+    wait_for_tenants(server, "small", one[0][0])
     left = int(server.sql("SELECT count(*) FROM gangsaw.job WHERE tenant = 'large'")[0][0])
     assert left > 300, "it waited for the other tenant's jobs"
     server.sql("DELETE FROM gangsaw.job WHERE tenant = 'large' AND state = 'queued'")

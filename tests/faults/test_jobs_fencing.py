@@ -26,7 +26,7 @@ def runners(stack):
 
 def test_two_runners_share_the_work(two):
     first, second = two
-    assert runners(first) == 2
+    wait_until(lambda: runners(first) == 2, 20, "two runners")
     ids = enqueue(first, "faults.sleep", {"seconds": 0.02}, 200)
     wait_for_all(first)
     assert_each_ended_once(first, ids)

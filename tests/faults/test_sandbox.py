@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "api"))
 import pictures as made  # noqa: E402
-from pool import RUN, pids  # noqa: E402
-from stack import BUILD, SANITIZED, Stack, problem_of, process_state  # noqa: E402
+from pool import RUN, members, pids  # noqa: E402
+from stack import BUILD, SANITIZED, Stack, problem_of, process_state, wait_until  # noqa: E402
 
 SECRET = "the-secret-of-run-1"
 
@@ -215,6 +215,8 @@ def test_a_bomb_of_threads_costs_its_run_only(stack):
 
 @pytest.mark.parametrize("kind", ("compute", "runner"))
 def test_executors_have_no_rights_whoever_started_the_stack(stack, kind):
+    if kind == "compute":
+        wait_until(lambda: all(each["state"] == "idle" for each in members(stack, "executors")), 20, "executors that have begun")
     status = json.loads(stack.command("status", "--json").stdout)
     source = status["runner"] if kind == "runner" else status["pools"]["compute"]
     assert source["sandbox"] == "on" and source["executors"]

@@ -33,6 +33,13 @@ def start_jobs_on_every_core(stack):
     return wait_until(lambda: len(found := busy_executors(stack)) == CORES and found, 30, "a job on every core")
 
 
+def share_cores(*groups):
+    """One of each group on every core: where the kernel puts them while others compute too is not the point."""
+    for group in groups:
+        for pid, core in zip(sorted(group), sorted(os.sched_getaffinity(0)), strict=True):
+            os.sched_setaffinity(pid, {core})
+
+
 def consumed(processes):
     return sum(cpu_seconds(pid) for pid in processes)
 
@@ -42,6 +49,7 @@ def test_beside_runs_jobs_get_the_smaller_part_of_the_cores(stack):
     clients = [stack.leaver(RUN + "cooperative", COMPUTE) for _ in range(CORES)]
     stack.wait_for_load(busy=CORES)
     runs = pids(stack, state="busy")
+    share_cores(executors, runs)
     before = consumed(executors), consumed(runs)
     wait_until(lambda: consumed(runs) - before[1] >= CORES, 120, "a second of computing for every run")
     of_jobs, of_runs = consumed(executors) - before[0], consumed(runs) - before[1]

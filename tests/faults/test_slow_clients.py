@@ -249,7 +249,7 @@ def test_under_the_attacks_of_slowhttptest_everybody_else_is_answered(server, na
     assert most >= 1000, said[-3000:]
     assert not re.search(r"service available:\S*\s+\S*NO", said), said[-3000:]
     assert_all_given_back(server, idle)
-    assert memory(server) <= before + SLACK
+    assert memory(server) <= before + most * UPLOAD_COST + SLACK  # malloc keeps what they had, at the most
 
 
 @pytest.mark.full

@@ -323,6 +323,8 @@ class Stack:
 
         def busy():
             status = self.status()
+            if None in status["pools"].values():
+                return True # one has so much to do that it did not answer
             everyone = [each for pool in status["pools"].values() for each in pool["workers"] + pool["executors"]]
             everyone += status["runner"]["executors"] if status["runner"] else []
             return [each for each in everyone if each["state"] != "idle"]
@@ -359,8 +361,12 @@ class Stack:
         return s
 
     def pool(self):
-        """The status of the pool `compute`."""
-        return self.status()["pools"]["compute"]
+        """The status of the pool `compute`; one that is about to start many processes may take a moment."""
+        return wait_until(lambda: self.status()["pools"]["compute"], 30, "the status of the pool compute")
+
+    def runner(self):
+        """The status of the runner."""
+        return wait_until(lambda: self.status()["runner"], 30, "the status of the runner")
 
     def wait_for_load(self, busy, waiting=0, kind="cpu", seconds=20):
         """Wait until so many runs of a class are computed, and so many wait."""

@@ -27,11 +27,11 @@ def runners(stack):
 def test_two_runners_share_the_work(two):
     first, second = two
     wait_until(lambda: runners(first) == 2, 20, "two runners")
-    ids = enqueue(first, "faults.sleep", {"seconds": 0.02}, 200)
+    ids = enqueue(first, "faults.sleep", {"seconds": 0.1}, 200)
     wait_for_all(first)
     assert_each_ended_once(first, ids)
     for stack in two:
-        assert stack.status()["runner"]["counts"]["succeeded"] > 20
+        assert stack.runner()["counts"]["succeeded"] > 20
 
 
 def test_a_stopped_runner_is_fenced_and_its_late_results_are_refused(two):
@@ -52,11 +52,11 @@ def test_a_stopped_runner_is_fenced_and_its_late_results_are_refused(two):
     assert_each_ended_once(first, [id])
     wait_until(lambda: runners(first) == 2, 20, "it registers anew")
     assert owner.pid("runner") == runner and alive(runner)
-    assert owner.status()["runner"]["counts"]["fenced"] == 1
+    assert owner.runner()["counts"]["fenced"] == 1
 
 
 def any_busy(stack):
-    return any(each["state"] == "busy" for each in stack.status()["runner"]["executors"])
+    return any(each["state"] == "busy" for each in stack.runner()["executors"])
 
 
 def test_a_finished_run_of_a_fenced_runner_is_not_recorded(two):
@@ -73,8 +73,8 @@ def test_a_finished_run_of_a_fenced_runner_is_not_recorded(two):
     done = wait_for(first, id)
     assert (done["state"], done["attempt"]) == ("succeeded", 2)
     assert_each_ended_once(first, [id])
-    assert other.status()["runner"]["counts"]["succeeded"] == 1
-    assert owner.status()["runner"]["counts"]["succeeded"] == 0
+    assert other.runner()["counts"]["succeeded"] == 1
+    assert owner.runner()["counts"]["succeeded"] == 0
 
 
 def test_a_dead_runners_jobs_return_and_count_an_attempt(two):
@@ -144,5 +144,5 @@ def test_the_lease_that_comes_again_after_a_crash_is_not_the_first_runners(two):
     done = wait_for(first, id, seconds=40)
     assert done["state"] == "succeeded"
     assert_each_ended_once(first, [id])
-    assert owner.status()["runner"]["counts"]["succeeded"] == 0
-    assert other.status()["runner"]["counts"]["succeeded"] == 1
+    assert owner.runner()["counts"]["succeeded"] == 0
+    assert other.runner()["counts"]["succeeded"] == 1

@@ -44,7 +44,7 @@ def test_long_jobs_after_short_ones_do_not_delay_what_is_urgent(start_jobs):
 def test_a_recovery_that_fails_costs_no_cpu_time(start_jobs):
     stack = start_jobs(jobs_slots=1, compute_slots=1)
     runner = stack.pid("runner")
-    wait_until(lambda: stack.status()["runner"]["state"] == "idle", 20)
+    wait_until(lambda: stack.runner()["state"] == "idle", 20)
     stack.sql("ALTER TABLE gangsaw.job RENAME TO job_away")
     try:
         wait_until(lambda: logged(stack, "taking lost claims back failed"), 20)
@@ -74,4 +74,4 @@ def test_a_result_that_always_takes_too_long_to_store_fails_alone(start_jobs):
         assert wait_for(stack, id, seconds=60)["state"] == "succeeded"
     done = wait_for(stack, bad, seconds=90)
     assert (done["state"], done["error"]["type"], done["attempt"]) == ("failed", "/problems/internal", 1)
-    assert stack.status()["runner"]["counts"]["fenced"] == 0
+    assert stack.runner()["counts"]["fenced"] == 0

@@ -25,7 +25,7 @@ def niceness(pid):
 
 
 def busy_executors(stack):
-    return {each["pid"] for each in stack.status()["runner"]["executors"] if each["state"] == "busy"}
+    return {each["pid"] for each in stack.runner()["executors"] if each["state"] == "busy"}
 
 
 def start_jobs_on_every_core(stack):
@@ -70,7 +70,7 @@ def test_executors_of_jobs_are_nicer_and_their_session_too(stack):
     assert {niceness(pid) for pid in [runner, *pids(stack)]} == {0}
     group = pathlib.Path(f"/proc/{runner}/autogroup")
     priority = {"nice": NICE, "autogroup": "set" if group.exists() else "absent"}
-    assert stack.status()["runner"]["priority"] == priority
+    assert stack.runner()["priority"] == priority
     if group.exists():
         assert group.read_text().split()[-1] == str(NICE)
         of_runs = [pathlib.Path(f"/proc/{pid}/autogroup").read_text() for pid in pids(stack)]

@@ -25,7 +25,7 @@ def configure(stack, text):
 
 
 def status(stack):
-    return stack.status()["runner"]
+    return stack.runner()
 
 
 def executors(stack, generation=None):

@@ -13,6 +13,10 @@
  * others wait for it without one. That takes microseconds; who has looked CONTEND_TRIES times in
  * vain is refused, so that one that was stopped in the middle holds nobody up.
  *
+ * A key finds its rate in one of a few places, where another's stood before. Whose it is and what
+ * was used change together, by one compare-and-swap of both: no count goes to another key or is
+ * lost. Nor does a key get two places: workers agree on the oldest, since a place never gets older.
+ *
  * The file's content is never an index or a size: at worst it makes a wrong number.
  */
 #include "auth/usage.h"
@@ -38,7 +42,7 @@
 #define FILE_MODE 0640
 #define OPEN_TRIES 100
 #define MAGIC "gs-used" /* with its NUL */
-#define FORM 1
+#define FORM 2
 
 #define RATE_COUNT 65536        /* keys that can be told apart at a time; a power of two */
 #define RATE_PROBES 16          /* a key is in one of so many places */
@@ -54,8 +58,14 @@
 /* The theoretical arrival time of a key's next request. One that has passed says as much as none.
  */
 struct rate {
-    _Atomic uint64_t id; /* 0: free */
-    _Atomic int64_t arrival_ns;
+    uint64_t id; /* 0: free */
+    int64_t arrival_ns;
+};
+
+/* Where a rate stands. It is read and changed as a whole. */
+union place {
+    struct rate rate;
+    unsigned __int128 whole;
 };
 
 struct shared {
@@ -64,7 +74,7 @@ struct shared {
     _Atomic int64_t checked_us;  /* when dead records were last looked for */
     _Atomic uint32_t record_end; /* behind the last record that was ever taken */
     uint32_t unused;
-    struct rate rates[RATE_COUNT];
+    union place places[RATE_COUNT];
     _Atomic uint64_t records[RECORD_COUNT]; /* the key that runs or is announced; 0: none */
 };
 
@@ -208,49 +218,15 @@ static uint64_t number_of(const char *id)
 
 /* ---- the rate */
 
-/* Full again for a minute, so that nobody who has just found it works on it still; or of no time
- * that can be: left from before the host was started. */
-static bool is_idle(const struct rate *r, int64_t now_ns)
+static struct rate look(union place *place)
 {
-    int64_t arrival_ns = atomic_load(&r->arrival_ns);
-    return arrival_ns < now_ns - MINUTE_NS || arrival_ns > now_ns + 2 * MINUTE_NS;
+    return (union place){.whole = __sync_val_compare_and_swap(&place->whole, 0, 0)}.rate;
 }
 
-static struct rate *probe(struct usage *u, uint64_t id, int i)
+static bool exchange(union place *place, struct rate before, struct rate after)
 {
-    uint64_t hash = id * UINT64_C(0x9e3779b97f4a7c15);
-    return &u->shared->rates[((hash >> 40) + (uint64_t)i) & (RATE_COUNT - 1)];
-}
-
-/* Give the place `r` to `id`, unless somebody else was first; true: it is its. */
-static bool claim(struct rate *r, uint64_t id)
-{
-    uint64_t before = atomic_load(&r->id);
-    if (before != id && atomic_compare_exchange_strong(&r->id, &before, id)) {
-        atomic_store(&r->arrival_ns, 0);
-        return true;
-    }
-    return before == id;
-}
-
-/* When all places are busy, the key that is nearest to its whole quota loses what is known of it.
- */
-static struct rate *find_rate(struct usage *u, uint64_t id, int64_t now_ns)
-{
-    for (int i = 0; i < RATE_PROBES; i++) {
-        if (atomic_load(&probe(u, id, i)->id) == id)
-            return probe(u, id, i);
-    }
-    struct rate *least = probe(u, id, 0);
-    for (int i = 0; i < RATE_PROBES; i++) {
-        struct rate *r = probe(u, id, i);
-        if ((atomic_load(&r->id) == 0 || is_idle(r, now_ns)) && claim(r, id))
-            return r;
-        if (atomic_load(&r->arrival_ns) < atomic_load(&least->arrival_ns))
-            least = r;
-    }
-    (void)claim(least, id);
-    return least;
+    return __sync_bool_compare_and_swap(&place->whole, (union place){.rate = before}.whole,
+                                        (union place){.rate = after}.whole);
 }
 
 static int seconds_up(int64_t ns)
@@ -258,12 +234,40 @@ static int seconds_up(int64_t ns)
     return ns <= 0 ? 0 : (int)((ns + SECOND_NS - 1) / SECOND_NS);
 }
 
-/* How far ahead of `now_ns` the arrival time is. */
-static int64_t debt_of(int64_t arrival_ns, int64_t now_ns)
+/* Of no time that can be: left from before the host was started. */
+static bool is_sane(const struct rate *rate, int64_t now_ns)
 {
-    if (arrival_ns <= now_ns || arrival_ns - now_ns > 2 * MINUTE_NS)
+    return rate->arrival_ns >= 0 && rate->arrival_ns <= now_ns + 2 * MINUTE_NS;
+}
+
+/* How far ahead of `now_ns` the arrival time of `id` is, of which another's rate says nothing. */
+static int64_t debt_of(const struct rate *rate, uint64_t id, int64_t now_ns)
+{
+    if (rate->id != id || !is_sane(rate, now_ns) || rate->arrival_ns <= now_ns)
         return 0;
-    return arrival_ns - now_ns;
+    return rate->arrival_ns - now_ns;
+}
+
+/* The place of `id`, or the one that it is to have: a free one, else that of the key that counted
+ * longest ago. When all are busy, that one loses what is known of it. */
+static union place *find_place(struct usage *u, uint64_t id, int64_t now_ns, struct rate *ret_seen)
+{
+    uint64_t hash = id * UINT64_C(0x9e3779b97f4a7c15) >> 40;
+    union place *oldest = NULL;
+    int64_t oldest_ns = INT64_MAX;
+    for (uint64_t i = 0; i < RATE_PROBES; i++) {
+        union place *place = &u->shared->places[(hash + i) & (RATE_COUNT - 1)];
+        struct rate seen = look(place);
+        int64_t arrival_ns = is_sane(&seen, now_ns) ? seen.arrival_ns : 0;
+        if (seen.id != id && arrival_ns >= oldest_ns)
+            continue;
+        *ret_seen = seen;
+        if (seen.id == id)
+            return place;
+        oldest = place;
+        oldest_ns = arrival_ns;
+    }
+    return oldest;
 }
 
 bool usage_request(struct usage *u, const struct key_record *key, int64_t now_us,
@@ -274,10 +278,13 @@ bool usage_request(struct usage *u, const struct key_record *key, int64_t now_us
     if (limit <= 0)
         return true;
     int64_t step_ns = MINUTE_NS / limit, window_ns = step_ns * limit;
-    struct rate *r = find_rate(u, number_of(key->id), now_ns);
-    int64_t arrival_ns = atomic_load(&r->arrival_ns), debt_ns;
+    uint64_t id = number_of(key->id);
+    union place *place;
+    struct rate seen;
+    int64_t debt_ns;
     do {
-        debt_ns = debt_of(arrival_ns, now_ns);
+        place = find_place(u, id, now_ns, &seen);
+        debt_ns = debt_of(&seen, id, now_ns);
         if (debt_ns + step_ns > window_ns) {
             int wait_s = seconds_up(debt_ns + step_ns - window_ns);
             *ret_rate = (struct usage_rate){
@@ -285,7 +292,7 @@ bool usage_request(struct usage *u, const struct key_record *key, int64_t now_us
             return false;
         }
         debt_ns += step_ns;
-    } while (!atomic_compare_exchange_weak(&r->arrival_ns, &arrival_ns, now_ns + debt_ns));
+    } while (!exchange(place, seen, (struct rate){.id = id, .arrival_ns = now_ns + debt_ns}));
     *ret_rate = (struct usage_rate){.limit = limit,
                                     .remaining = (window_ns - debt_ns) / step_ns,
                                     .reset_s = seconds_up(debt_ns)};
@@ -300,8 +307,10 @@ void usage_look(struct usage *u, const struct key_record *key, int64_t now_us,
     if (limit <= 0)
         return;
     int64_t step_ns = MINUTE_NS / limit, window_ns = step_ns * limit;
-    struct rate *r = find_rate(u, number_of(key->id), now_ns);
-    int64_t debt_ns = debt_of(atomic_load(&r->arrival_ns), now_ns);
+    uint64_t id = number_of(key->id);
+    struct rate seen;
+    (void)find_place(u, id, now_ns, &seen);
+    int64_t debt_ns = debt_of(&seen, id, now_ns);
     ret_rate->limit = limit;
     ret_rate->remaining = debt_ns < window_ns ? (window_ns - debt_ns) / step_ns : 0;
     ret_rate->reset_s = seconds_up(debt_ns);

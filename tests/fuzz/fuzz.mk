@@ -14,7 +14,8 @@ PACKAGES = libcjson libcrypto fcgi inih libpq libseccomp
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS = -std=gnu17 -g1 -O1 -fno-omit-frame-pointer -Wall -Wextra -Wshadow -Wconversion \
-	-Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wundef -Werror
+	-Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wundef -Werror \
+	$(if $(filter x86_64,$(shell uname -m)),-mcx16)
 CPPFLAGS = -D_GNU_SOURCE -Ifcgi-app -Itests/unit -include base/banned.h \
 	-DGANGSAW_VERSION='"fuzz"' -DGANGSAW_SYSCONFDIR='"/etc/gangsaw"' \
 	-DGANGSAW_LIBDIR='"/usr/lib/gangsaw"' -DGANGSAW_DATADIR='"/usr/share/gangsaw"' \

@@ -171,6 +171,71 @@ static void test_a_time_that_cannot_be_says_nothing(void **state)
     usage_close(u);
 }
 
+/* What workers do at the same moment: each turn is minutes later, so that every place is idle and
+ * may change hands, and in each all of them count for the same keys, which have one request each.
+ */
+struct meeting {
+    _Atomic int arrived, passed;
+};
+
+enum { MEETING_WORKERS = 2, MEETING_TURNS = 10000, MEETING_KEYS = 64, MEETING_KEYS_A_TURN = 8 };
+
+static void meet(const struct auth_fixture *f, char ids[][KEY_ID_LENGTH + 1], struct meeting *m)
+{
+    struct usage *u;
+    struct error err;
+    if (usage_open(&f->cfg, &u, &err) != 0)
+        _exit(1);
+    for (int turn = 0; turn < MEETING_TURNS; turn++) {
+        (void)atomic_fetch_add(&m->arrived, 1);
+        while (atomic_load(&m->arrived) < (turn + 1) * MEETING_WORKERS)
+            (void)sched_yield();
+        for (int i = 0; i < MEETING_KEYS_A_TURN; i++) {
+            struct key_record key = key_of(ids[(turn * MEETING_KEYS_A_TURN + i) % MEETING_KEYS]);
+            struct usage_rate rate;
+            key.limits.requests_per_minute = 1;
+            if (usage_request(u, &key, NOW_US + turn * 4 * MINUTE_US, &rate))
+                (void)atomic_fetch_add(&m->passed, 1);
+        }
+    }
+    usage_close(u);
+    _exit(0);
+}
+
+/* Keys that look for a place in the same few: more of them than places. */
+static void find_neighbours(char ids[][KEY_ID_LENGTH + 1], int count)
+{
+    for (uint64_t number = 0; count > 0; number++) {
+        uint64_t place = ((number + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 40) & 65535;
+        if (place < 1000 || place >= 1008)
+            continue;
+        id_of(number, ids[--count]);
+    }
+}
+
+static void test_no_count_is_lost_when_a_place_changes_hands(void **state)
+{
+    struct auth_fixture *f = *state;
+    static char ids[MEETING_KEYS][KEY_ID_LENGTH + 1];
+    pid_t pids[MEETING_WORKERS];
+    struct meeting *m =
+        mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(m != MAP_FAILED);
+    find_neighbours(ids, MEETING_KEYS);
+    for (int i = 0; i < MEETING_WORKERS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0)
+            meet(f, ids, m);
+    }
+    for (int i = 0; i < MEETING_WORKERS; i++) {
+        int status;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_int_equal(status, 0);
+    }
+    assert_int_equal(atomic_load(&m->passed), MEETING_TURNS * MEETING_KEYS_A_TURN);
+    (void)munmap(m, sizeof(*m));
+}
+
 /* ---- runs */
 
 static void test_no_more_runs_than_the_limit(void **state)
@@ -405,6 +470,7 @@ int main(void)
         AUTH_TEST(test_ten_thousand_keys_are_told_apart),
         AUTH_TEST(test_more_keys_than_places_cost_nobody_his_quota),
         AUTH_TEST(test_a_time_that_cannot_be_says_nothing),
+        AUTH_TEST(test_no_count_is_lost_when_a_place_changes_hands),
         AUTH_TEST(test_no_more_runs_than_the_limit),
         AUTH_TEST(test_a_killed_worker_leaks_no_run),
         AUTH_TEST(test_a_successor_takes_the_record_of_the_dead_over),

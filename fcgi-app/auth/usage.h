@@ -3,14 +3,15 @@
  * usage.h - how much of its limits each key uses on this host, in shared memory
  *
  * One file in server.run_dir, mapped by all workers of both pools. The rate is one number per key
- * (GCRA: the theoretical arrival time), changed with one compare-and-swap. What runs is never a
- * counter: each worker has a record in which the key of its run stands, and runs are counted by
- * looking at the records; so a worker that was killed leaks nothing: the kernel unlocks its record.
+ * (GCRA: the theoretical arrival time), changed with one compare-and-swap, its key included. What
+ * runs is never a counter: each worker has a record in which the key of its run stands, and runs
+ * are counted by looking at the records; so a worker that was killed leaks nothing: the kernel
+ * unlocks its record.
  *
  * Bounds: never more runs of a key than its limit. A dead worker's run counts for up to 0.1 s more
  * when it is in the way. When more than one begins at the same moment and there is not room for
- * all, one may be refused a millisecond before a place is free. A rate is exact up to 65,536 keys
- * at a time.
+ * all, one may be refused a millisecond before a place is free. A rate is exact for ten thousand
+ * keys at a time; of very many more, those that asked longest ago are forgotten early.
  *
  * GCRA: ITU-T I.371; the bucket holds a minute's worth, so that a minute's burst passes at once.
  */

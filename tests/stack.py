@@ -7,7 +7,8 @@ other.
         job = stack.submit("demo.sum_squares", {"n": 1})
         stack.wait_for_job(job["id"])
 
-Its files lie in a folder of its own below /tmp; its port is a free one. GANGSAW_BUILD=asan runs
+Its files lie in a folder of its own, in memory where there is room (unless TMPDIR names a place), since
+a new database is a thousand files; its port is a free one. GANGSAW_BUILD=asan runs
 the build with sanitizers; a report of theirs in a log fails the test that closes the stack.
 """
 
@@ -43,6 +44,7 @@ FINAL_STATES = ("succeeded", "failed", "canceled")
 DAEMONS = ("nginx", "hub", "runner", "compute", "api", "postgres")
 # What nginx tells a pool of a request from this host: for tests that speak FastCGI themselves.
 FROM_HERE = {"SERVER_ADDR": "127.0.0.1", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
+MEMORY_FOR_FILES = 3 << 30  # several stacks at a time, each with a log of the database's of up to 1 GiB
 NO_VALUE = "(null)"  # what psql prints for NULL
 
 
@@ -61,6 +63,14 @@ def wait_until(condition, seconds=10.0, what=None):
             return value
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
         time.sleep(0.01)
+
+
+def place_of_files():
+    """Where a stack's folder is made; None: where temporary files are."""
+    memory = pathlib.Path("/dev/shm")
+    if "TMPDIR" in os.environ or not os.access(memory, os.W_OK):
+        return None
+    return memory if shutil.disk_usage(memory).free >= MEMORY_FOR_FILES else None
 
 
 def free_port():
@@ -157,7 +167,7 @@ class Stack:
     configuration file; every other option is one of the server's: compute_slots=2."""
 
     def __init__(self, faults=False, config="", **options):
-        self.var = pathlib.Path(tempfile.mkdtemp(prefix="gangsaw-"))
+        self.var = pathlib.Path(tempfile.mkdtemp(prefix="gangsaw-", dir=place_of_files()))
         self.var.chmod(0o755)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

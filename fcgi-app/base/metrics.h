@@ -3,7 +3,8 @@
  * metrics.h - counters and histograms of the host, shared by all its processes
  *
  * One file in server.run_dir, mapped by every process of every pool, runner and hub: an increment
- * is an atomic addition, a killed process loses none, and one page shows them all. Which families
+ * is an atomic addition, a killed process loses none, and one page shows them all. It begins anew
+ * when the first process starts while none runs. Which families
  * there are stands in one table, which the page and the documentation go by. Gauges are not here:
  * who makes the page asks those who know.
  *

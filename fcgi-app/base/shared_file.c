@@ -2,13 +2,16 @@
 /*
  * shared_file.c - see shared_file.h
  *
- * The lock is on the file itself, so whoever gets it looks whether the name still means that file.
+ * The flock is on the file itself, so whoever gets it looks whether the name still means that file.
+ * Beside it, who maps the file holds a lock for reading on its first byte, of the descriptor's
+ * description: the mapping keeps that, and the kernel takes it back however the process ends.
  */
 #include "base/shared_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -28,6 +31,13 @@ static int fail(const char *path, struct error *reterr)
     return error_set(reterr, ERR_INTERNAL, "%s: %s", path, strerror(errno));
 }
 
+/* Without waiting. */
+static bool lock_first_byte(int fd, short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_len = 1};
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
 static enum found look(int fd, const char *path, const char *form, size_t size)
 {
     char text[SHARED_FILE_FORM_SIZE] = {0};
@@ -43,7 +53,8 @@ static enum found look(int fd, const char *path, const char *form, size_t size)
         return FOUND_NEW;
     if ((size_t)st.st_size != size || pread(fd, text, sizeof(text), 0) != (ssize_t)sizeof(text))
         return FOUND_OTHER;
-    return strncmp(text, form, sizeof(text)) == 0 ? FOUND_GOOD : FOUND_OTHER;
+    bool is_in_use = !lock_first_byte(fd, F_WRLCK);
+    return is_in_use && strncmp(text, form, sizeof(text)) == 0 ? FOUND_GOOD : FOUND_OTHER;
 }
 
 /* The form comes last: a file without it was not finished. */
@@ -74,7 +85,10 @@ static int open_good(const char *path, const char *form, size_t size, int *ret_f
             result = fill(fd, path, form, size, reterr);
         if (result == 0 && found == FOUND_OTHER && unlink(path) != 0 && errno != ENOENT)
             result = fail(path, reterr);
-        if (result == 0 && (found == FOUND_GOOD || found == FOUND_NEW)) {
+        bool is_good = found == FOUND_GOOD || found == FOUND_NEW;
+        if (result == 0 && is_good && !lock_first_byte(fd, F_RDLCK))
+            result = fail(path, reterr);
+        if (result == 0 && is_good) {
             *ret_fd = fd;
             return 0;
         }

@@ -3,8 +3,9 @@
  * shared_file.h - a file in server.run_dir that processes map together
  *
  * Whoever comes first makes it, for server.user alone, and with its blocks: no later write can find
- * the file system full. It outlives the processes. One that has another form (an older build's) or
- * owner, or that was left unfinished by a killed process, is replaced by a new one; who has mapped
+ * the file system full. It lasts as long as any process maps it: one that nobody does, and one that
+ * has another form (an older build's) or owner, or that was left unfinished by a killed process, is
+ * replaced by a new one; who has mapped
  * the old one keeps that. What is in it is to be read as what other processes wrote: atomically,
  * and nothing in it taken for a size or an index unchecked.
  */

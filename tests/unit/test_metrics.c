@@ -199,15 +199,61 @@ static void test_a_full_table_counts_what_it_drops(void **state)
     assert_number(value_of(f, "gangsaw_runs_total{task=\"demo.0\",outcome=\"ok\"}"), 2);
 }
 
-static void test_counts_outlive_the_processes(void **state)
+/* A process that has the file mapped and does nothing, until it is killed. */
+static pid_t fork_keeper(const struct fixture *f)
+{
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct error error;
+        if (metrics_open(&f->config, &error) != 0 || write(ready[1], "", 1) != 1)
+            _exit(1);
+        for (;;)
+            (void)pause();
+    }
+    (void)close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    (void)close(ready[0]);
+    return pid;
+}
+
+static void end_keeper(pid_t pid)
+{
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_counts_outlive_whom_another_process_outlives(void **state)
 {
     struct fixture *f = *state;
     open_metrics(f);
     metrics_add(METRIC_JOBS_CLAIMED, 7);
+    pid_t pid = fork_keeper(f);
     metrics_close();
     assert_string_equal(page_of(f), "");
     open_metrics(f);
     assert_number(value_of(f, "gangsaw_jobs_claimed_total"), 7);
+    end_keeper(pid);
+    open_metrics(f); /* once more, by the only one there is */
+    assert_number(value_of(f, "gangsaw_jobs_claimed_total"), 7);
+}
+
+/* What they counted of tasks that are gone is gone with them. */
+static void test_the_first_process_begins_anew(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pid = fork_keeper(f);
+    open_metrics(f);
+    metrics_add(METRIC_JOBS_CLAIMED, 7);
+    metrics_add(METRIC_RUNS, 1, "demo.gone", "ok");
+    metrics_close();
+    end_keeper(pid);
+    open_metrics(f);
+    assert_number(value_of(f, "gangsaw_jobs_claimed_total"), 0);
+    assert_null(strstr(page_of(f), "demo.gone"));
 }
 
 /* Counts as fast as it can, each time what no other process counts too, until it is killed. */
@@ -238,6 +284,7 @@ static void test_killed_processes_block_and_spoil_nothing(void **state)
             metrics_close();
             (void)snprintf(path, sizeof(path), "%s/metrics", f->scratch.path);
             (void)unlink(path);
+            open_metrics(f);
         }
         assert_int_equal(pipe(ready), 0);
         for (int i = 0; i < 3; i++) {
@@ -257,7 +304,6 @@ static void test_killed_processes_block_and_spoil_nothing(void **state)
         (void)close(ready[0]);
         (void)close(ready[1]);
     }
-    open_metrics(f);
     /* A process counts a run and then a claim: at most one of each process is without the other. */
     double claimed = value_of(f, "gangsaw_jobs_claimed_total"), runs = 0;
     const char *page = page_of(f);
@@ -285,7 +331,10 @@ static void test_processes_count_together(void **state)
 {
     struct fixture *f = *state;
     pid_t pids[4];
+    int ready[2];
+    char byte;
     struct error error;
+    assert_int_equal(pipe(ready), 0);
     for (int i = 0; i < 4; i++) {
         pids[i] = fork();
         assert_true(pids[i] >= 0);
@@ -297,14 +346,18 @@ static void test_processes_count_together(void **state)
             metrics_add(METRIC_JOBS_CLAIMED, 1);
             metrics_observe(METRIC_DB_LATENCY, 0.001);
         }
-        _exit(0);
+        if (write(ready[1], "", 1) != 1)
+            _exit(1);
+        for (;;)
+            (void)pause();
     }
-    for (int i = 0; i < 4; i++) {
-        int status;
-        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
-        assert_int_equal(status, 0);
-    }
+    (void)close(ready[1]);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+    (void)close(ready[0]);
     open_metrics(f);
+    for (int i = 0; i < 4; i++)
+        end_keeper(pids[i]);
     assert_number(value_of(f, "gangsaw_jobs_claimed_total"), 80000);
     assert_number(value_of(f, "gangsaw_database_statement_duration_seconds_count"), 80000);
     assert_number(value_of(f, "gangsaw_database_statement_duration_seconds_sum"), 80);
@@ -430,7 +483,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_labels_are_escaped_and_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_full_table_counts_what_it_drops, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_counts_outlive_the_processes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_counts_outlive_whom_another_process_outlives, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_the_first_process_begins_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_killed_processes_block_and_spoil_nothing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_processes_count_together, set_up, tear_down),

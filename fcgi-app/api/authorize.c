@@ -154,9 +154,9 @@ static int count_request(struct api *api, const struct http_request *req, struct
         return 0;
     http_response_header(res, "Retry-After", "%d", rate.retry_s);
     return error_set(reterr, ERR_RATE_LIMITED,
-                     "The limit of this key is %lld requests a minute; the next one passes in "
+                     "The limit of this key is %lld request%s a minute; the next one passes in "
                      "%d s.",
-                     (long long)rate.limit, rate.retry_s);
+                     (long long)rate.limit, rate.limit == 1 ? "" : "s", rate.retry_s);
 }
 
 static int refuse_scope(uint32_t wanted, struct http_response *res, struct error *reterr)
@@ -189,8 +189,9 @@ static int check_length(const struct api *api, const struct http_request *req, s
     if (!key || key->limits.body_bytes == 0 || req->content_length <= key->limits.body_bytes)
         return 0;
     return error_set(reterr, ERR_TOO_LARGE,
-                     "The body has %lld bytes; the limit of this key is %lld bytes.",
-                     (long long)req->content_length, (long long)key->limits.body_bytes);
+                     "The body has %lld bytes; the limit of this key is %lld byte%s.",
+                     (long long)req->content_length, (long long)key->limits.body_bytes,
+                     key->limits.body_bytes == 1 ? "" : "s");
 }
 
 int authorize(void *context, const struct http_request *req, const struct route *route,
@@ -223,6 +224,9 @@ int authorize_run(struct api *api, struct http_response *res, struct error *rete
     if (!key || key->limits.concurrent_runs == 0 || usage_run_begin(api->usage, key, &running))
         return 0;
     http_response_header(res, "Retry-After", "%d", RUN_RETRY_S);
+    if (key->limits.concurrent_runs == 1)
+        return error_set(reterr, ERR_RATE_LIMITED,
+                         "The limit of this key is 1 run at a time, and one is under way.");
     return error_set(reterr, ERR_RATE_LIMITED,
                      "The limit of this key is %d runs at a time, and as many are under way.",
                      (int)key->limits.concurrent_runs);

@@ -28,12 +28,21 @@ int job_check_queue(struct db *db, struct arena *a, const char *tenant, int64_t 
     if (db_query(db, a, &count_statement, values, 2, &rows, reterr) != 0)
         return -1;
     int64_t count = db_get_int(rows, 0, 0);
-    if (count > limit)
-        count = limit;
     if (count + adding <= limit)
         return 0;
+    const char *plural = limit == 1 ? "" : "s";
+    if (adding > limit)
+        return error_set(reterr, ERR_RATE_LIMITED,
+                         "The limit of this key is %lld job%s in the queue; the request alone "
+                         "would add %d.",
+                         (long long)limit, plural, adding);
+    if (count >= limit) /* there may be more: no more of them are counted */
+        return error_set(reterr, ERR_RATE_LIMITED,
+                         "The limit of this key is %lld job%s in the queue, and its tenant has as "
+                         "many there.",
+                         (long long)limit, plural);
     return error_set(reterr, ERR_RATE_LIMITED,
-                     "The limit of this key is %lld jobs in the queue; there are %s%lld, and the "
-                     "request would add %d.",
-                     (long long)limit, count == limit ? "at least " : "", (long long)count, adding);
+                     "The limit of this key is %lld jobs in the queue; its tenant has %lld there, "
+                     "and the request would add %d.",
+                     (long long)limit, (long long)count, adding);
 }

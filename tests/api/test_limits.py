@@ -116,7 +116,8 @@ def test_a_killed_worker_leaks_no_run(limited):
     caller, = add_keys(limited, Caller(limited, concurrent_runs=1))  # fmt: skip
     leaver = hanging(limited, caller)
     limited.wait_for_load(busy=1)
-    assert caller.post(f"/v1/tasks/{SUM}", json={"n": 1}).status_code == 429
+    problem = problem_of(caller.post(f"/v1/tasks/{SUM}", json={"n": 1}), "rate-limited", 429)
+    assert problem["detail"] == "The limit of this key is 1 run at a time, and one is under way."
     worker = [each for each in limited.pool()["workers"] if each.get("task") == "faults.cooperative"]
     os.kill(worker[0]["pid"], signal.SIGKILL)
     wait_until(lambda: caller.post(f"/v1/tasks/{SUM}", json={"n": 1}).status_code == 200, 30, "a run again")
@@ -129,7 +130,7 @@ def test_jobs_in_the_queue_are_limited_one_by_one_and_in_batches(limited):
     batch = {"jobs": [{"task": SUM, "params": {"n": 1}, "delay_seconds": 3600}] * 2}
     assert caller.post("/v1/jobs", json=batch).status_code == 202
     problem = problem_of(caller.post("/v1/jobs", json=batch), "rate-limited", 429)
-    assert "3 jobs in the queue" in problem["detail"] and "there are 2" in problem["detail"]
+    assert "3 jobs in the queue" in problem["detail"] and "its tenant has 2 there" in problem["detail"]
     assert len(caller.get("/v1/jobs").json()["jobs"]) == 2, "a batch that does not fit is refused as a whole"
     repeated = {"Idempotency-Key": "again", **LATER}
     last = caller.submit(SUM, {"n": 1}, headers=repeated)
@@ -153,3 +154,23 @@ def test_a_body_over_the_keys_limit_is_refused(limited):
         assert "100 bytes" in problem["detail"] and "key" in problem["detail"]
     assert caller.post("/v1/blobs", data=b"x" * 100).status_code == 201
     assert caller.post(f"/v1/tasks/{SUM}", json={"n": 1}).status_code == 200
+
+
+def test_a_limit_of_one_reads_as_one(limited):
+    few = {"requests_per_minute": 1, "body_bytes": 1}
+    asking, storing = add_keys(limited, Caller(limited, **few), Caller(limited, "single", queued_jobs=1))
+
+    def detail(answer, name):
+        return problem_of(answer, name, 413 if name == "too-large" else 429)["detail"]
+
+    body = detail(asking.post("/v1/blobs", data=b"xx"), "too-large")
+    assert body == "The body has 2 bytes; the limit of this key is 1 byte."
+    rate = detail(asking.get("/v1/tasks"), "rate-limited")
+    assert re.fullmatch(r"The limit of this key is 1 request a minute; the next one passes in \d+ s\.", rate)
+    jobs = [{"task": SUM, "params": {"n": 1}, "delay_seconds": 3600}]
+    limit = "The limit of this key is 1 job in the queue"
+    several = storing.post("/v1/jobs", json={"jobs": jobs * 2})
+    assert detail(several, "rate-limited") == f"{limit}; the request alone would add 2."
+    assert storing.post("/v1/jobs", json={"jobs": jobs}).status_code == 202
+    full = storing.post("/v1/jobs", json={"jobs": jobs})
+    assert detail(full, "rate-limited") == f"{limit}, and its tenant has as many there."

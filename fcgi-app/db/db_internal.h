@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * db_internal.h - what db.c, connect.c, query.c and rows.c share
+ * db_internal.h - what db.c, connect.c, exchange.c, query.c and rows.c share
  *
- * A connection goes closed → connecting → open and back. connect.c makes it, db.c runs the queue on
- * it, query.c waits for one statement. Callbacks are called at points where the struct is whole, so
- * that they may send, or close the connection's owner.
+ * A connection goes closed → connecting → open and back. connect.c makes it, db.c keeps the queue,
+ * exchange.c sends its head and takes the results, query.c waits for one statement. Callbacks are
+ * called at points where the struct is whole, so that they may send, or close the connection's
+ * owner.
  */
 #ifndef DB_DB_INTERNAL_H
 #define DB_DB_INTERNAL_H
@@ -127,10 +128,21 @@ bool db_is_socket_ready(int fd, short events);
 /* ---- db.c */
 
 void db_push(struct db *db, struct db_request *r);
+/* Take the head from the queue and give `result` (NULL: `failure` tells why) to whoever asked. */
+void db_answer_head(struct db *db, PGresult *result, const struct db_failure *failure);
 /* The connection has just been made. */
 void db_opened(struct db *db);
 /* Close the connection, if there is one, and call back all that was queued. */
 void db_lose(struct db *db, const struct error *why);
+
+/* ---- exchange.c: of an open connection, as far as it goes without waiting */
+
+/* The head of the queue, if nothing is under way. */
+void db_send_head(struct db *db);
+/* What libpq could not send yet. */
+void db_flush(struct db *db);
+/* Results and notifications. */
+void db_receive(struct db *db);
 
 /* ---- failure.c: what the server or libpq said, as an error of ours */
 

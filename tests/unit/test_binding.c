@@ -16,15 +16,10 @@
 
 #include "base/json.h"
 #include "base/strbuf.h"
+#include "catalog_fixture.h"
 #include "memory_stream.h"
-#include "scratch.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
-#define LIMITS "\"limits\": {\"seconds\": 1, \"memory_mb\": 64, \"output_bytes\": 1000}"
-#define HEAD(name)       \
-    "{\"name\": \"" name \
-    "\", \"version\": 1, \"module\": \"t\", \"class\": \"cpu\", \"summary\": \"Test\", "
 
 /* One input and typed parameters; an optional and a repeated input; none. */
 static const char one[] =
@@ -45,40 +40,11 @@ static const char none[] =
                    "\"additionalProperties\": false, \"properties\": "
                    "{\"n\": {\"type\": \"integer\"}}}, " LIMITS "}";
 
-struct context {
-    struct scratch scratch;
-    struct catalog *catalog;
-    struct arena *arena;
-    struct config cfg;
-    const char *printed; /* by binding_print(), of the last one that was good */
-};
-
 static int setup(void **state)
 {
-    static struct context c;
-    struct error err;
-    scratch_open(&c.scratch);
-    scratch_write_text(&c.scratch, "t.one.json", one);
-    scratch_write_text(&c.scratch, "t.many.json", many);
-    scratch_write_text(&c.scratch, "t.none.json", none);
-    c.cfg = (struct config){.server_tasks_dir = c.scratch.path,
-                            .http_max_body_bytes = 2000,
-                            .http_max_json_bytes = 300};
-    if (catalog_open(&c.cfg, &c.catalog, &err) != 0) {
-        print_error("%s\n", err.detail);
-        return -1;
-    }
-    c.arena = arena_new();
-    *state = &c;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct context *c = *state;
-    catalog_close(c->catalog);
-    arena_free(c->arena);
-    scratch_close(&c->scratch);
+    *state =
+        context_open(&(struct config){.http_max_body_bytes = 2000, .http_max_json_bytes = 300},
+                     (const char *const[]){"t.one", one, "t.many", many, "t.none", none, NULL});
     return 0;
 }
 
@@ -515,7 +481,7 @@ static void test_all_inputs_together_have_a_limit(void **state)
     assert_int_equal(err.code, ERR_TOO_LARGE);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, context_close)
 
 int main(void)
 {

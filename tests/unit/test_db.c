@@ -18,26 +18,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "arena_fixture.h"
 #include "base/clock.h"
 #include "db/db.h"
+#include "db_loop.h"
 
 #define LIMIT_US 10000000 /* of every wait here */
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct db_statement ping = {.name = "ping", .sql = "SELECT 1"};
-
-static int setup(void **state)
-{
-    *state = arena_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_free(*state);
-    return 0;
-}
 
 /* ---- values */
 
@@ -322,18 +312,6 @@ static void lost(void *context, const struct error *error)
     l->lost++;
 }
 
-static void loop_until(struct loop *l, const int *counter, int wanted)
-{
-    int64_t end = clock_us() + LIMIT_US;
-    while (*counter < wanted && clock_us() < end) {
-        struct pollfd p;
-        int64_t at = db_poll(l->db, &p);
-        (void)poll(&p, 1, clock_poll_ms(at < end ? at : end));
-        db_step(l->db);
-    }
-    assert_true(*counter >= wanted);
-}
-
 static void test_what_was_sent_is_called_back_once_when_no_connection_can_be_made(void **state)
 {
     struct port p = port_open(false);
@@ -343,7 +321,7 @@ static void test_what_was_sent_is_called_back_once_when_no_connection_can_be_mad
     db_send(l.db, &ping, NULL, 0, answered, &l);
     assert_int_equal(l.failures, 0); /* only from db_step() */
     assert_int_equal(db_pending(l.db), 3);
-    loop_until(&l, &l.failures, 2);
+    db_loop_until(l.db, &l.failures, 2);
     assert_int_equal(db_pending(l.db), 0);
     struct pollfd nothing;
     assert_true(db_poll(l.db, &nothing) == INT64_MAX);
@@ -358,7 +336,7 @@ static void test_the_loss_is_told_once_over_many_attempts(void **state)
     struct loop l = {.db = open_url(url_of(*state, &p), 0, NULL), .sends_again = true};
     db_keep(l.db, &(struct db_events){.lost = lost, .context = &l}, NULL);
     db_send(l.db, &ping, NULL, 0, answered, &l);
-    loop_until(&l, &l.failures, 3);
+    db_loop_until(l.db, &l.failures, 3);
     assert_int_equal(l.lost, 1);
     db_close(l.db); /* with one queued */
     assert_int_equal(l.failures, 3);
@@ -392,21 +370,21 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_arrays_hold_any_text),
-        TEST(test_arrays_hold_any_integer),
-        TEST(test_single_values_are_what_the_server_reads),
-        TEST(test_no_bytes_are_empty_and_not_null),
-        TEST(test_public_ids_are_those_of_the_definition),
-        TEST(test_every_change_to_an_id_is_noticed),
-        TEST(test_what_is_no_id_is_refused),
-        TEST(test_a_closed_port_is_unavailable_and_says_so_in_the_cause_alone),
-        TEST(test_the_budget_holds_when_the_server_is_silent),
-        TEST(test_every_host_is_tried_and_named),
-        TEST(test_a_wrong_url_is_told_and_never_connects),
-        TEST(test_one_failure_answers_for_all_who_share_the_breaker),
-        TEST(test_what_was_sent_is_called_back_once_when_no_connection_can_be_made),
-        TEST(test_the_loss_is_told_once_over_many_attempts),
-        TEST(test_a_callback_may_close),
+        WITH_ARENA(test_arrays_hold_any_text),
+        WITH_ARENA(test_arrays_hold_any_integer),
+        WITH_ARENA(test_single_values_are_what_the_server_reads),
+        WITH_ARENA(test_no_bytes_are_empty_and_not_null),
+        WITH_ARENA(test_public_ids_are_those_of_the_definition),
+        WITH_ARENA(test_every_change_to_an_id_is_noticed),
+        WITH_ARENA(test_what_is_no_id_is_refused),
+        WITH_ARENA(test_a_closed_port_is_unavailable_and_says_so_in_the_cause_alone),
+        WITH_ARENA(test_the_budget_holds_when_the_server_is_silent),
+        WITH_ARENA(test_every_host_is_tried_and_named),
+        WITH_ARENA(test_a_wrong_url_is_told_and_never_connects),
+        WITH_ARENA(test_one_failure_answers_for_all_who_share_the_breaker),
+        WITH_ARENA(test_what_was_sent_is_called_back_once_when_no_connection_can_be_made),
+        WITH_ARENA(test_the_loss_is_told_once_over_many_attempts),
+        WITH_ARENA(test_a_callback_may_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  * test_db_loop.c - db_send() and notifications against a real PostgreSQL, whose connections break
  */
 #include "db_fixture.h"
+#include "db_loop.h"
 
 struct loop {
     struct context *context;
@@ -74,18 +75,6 @@ static void keep(struct loop *l)
     db_keep(l->db, &events, channels);
 }
 
-static void loop_until(struct loop *l, const int *counter, int wanted)
-{
-    int64_t end = clock_us() + LIMIT_US;
-    while (*counter < wanted && clock_us() < end) {
-        struct pollfd p;
-        int64_t at = db_poll(l->db, &p);
-        (void)poll(&p, 1, clock_poll_ms(at < end ? at : end));
-        db_step(l->db);
-    }
-    assert_true(*counter >= wanted);
-}
-
 static void test_statements_are_answered_in_the_order_of_sending(void **state)
 {
     struct context *c = begin_test(state);
@@ -93,7 +82,7 @@ static void test_statements_are_answered_in_the_order_of_sending(void **state)
     for (int i = 1; i <= 500; i++)
         send_number(&l, i);
     assert_int_equal(db_pending(c->db), 500);
-    loop_until(&l, &l.answers, 500);
+    db_loop_until(l.db, &l.answers, 500);
     assert_true(l.is_in_order);
     assert_int_equal(db_pending(c->db), 0);
 }
@@ -104,7 +93,7 @@ static void test_callbacks_may_send(void **state)
     struct loop l = loop_open(c);
     l.chain = 300;
     send_number(&l, 1);
-    loop_until(&l, &l.answers, 301);
+    db_loop_until(l.db, &l.answers, 301);
     assert_true(l.is_in_order);
 }
 
@@ -125,7 +114,7 @@ static void test_nobody_waits_inside_a_callback(void **state)
     struct loop l = loop_open(c);
     const struct db_value value = db_int(c->arena, 1);
     db_send(c->db, &number, &value, 1, waiting, &l);
-    loop_until(&l, &l.answers, 1);
+    db_loop_until(l.db, &l.answers, 1);
     (void)ask(c, c->db, "SELECT 1");
 }
 
@@ -153,13 +142,13 @@ static void test_a_flood_of_notifications_arrives_whole_and_statements_go_on(voi
     struct context *c = begin_test(state);
     struct loop l = loop_open(c);
     keep(&l);
-    loop_until(&l, &l.connected, 1);
+    db_loop_until(l.db, &l.connected, 1);
     for (int i = 0; i < 4; i++) {
         notify(c, i * 5000 + 1, (i + 1) * 5000);
         send_number(&l, i + 1);
     }
-    loop_until(&l, &l.notified, 20000);
-    loop_until(&l, &l.answers, 4);
+    db_loop_until(l.db, &l.notified, 20000);
+    db_loop_until(l.db, &l.answers, 4);
     assert_true(l.is_in_order);
     assert_int_equal(l.lost, 0);
 }
@@ -169,22 +158,22 @@ static void test_a_lost_connection_is_told_and_made_again_with_its_listens(void 
     struct context *c = begin_test(state);
     struct loop l = loop_open(c);
     keep(&l);
-    loop_until(&l, &l.connected, 1);
+    db_loop_until(l.db, &l.connected, 1);
     send_number(&l, 1);
-    loop_until(&l, &l.answers, 1);
+    db_loop_until(l.db, &l.answers, 1);
     int64_t pid = backend(c, c->db);
     for (int i = 0; i < 3; i++) {
         break_backend(c, pid);
         send_number(&l, 2); /* they meet a dead connection */
         send_number(&l, 3);
-        loop_until(&l, &l.failures, 2 * (i + 1));
+        db_loop_until(l.db, &l.failures, 2 * (i + 1));
         assert_int_equal(l.lost, i + 1);
-        loop_until(&l, &l.connected, i + 2);
+        db_loop_until(l.db, &l.connected, i + 2);
         assert_int_equal(l.answers, 1); /* nothing was sent twice */
         pid = backend(c, c->db);
     }
     notify(c, 1, 3);
-    loop_until(&l, &l.notified, 3);
+    db_loop_until(l.db, &l.notified, 3);
 }
 
 static void test_a_connection_that_was_in_use_is_kept_from_then_on(void **state)
@@ -193,10 +182,10 @@ static void test_a_connection_that_was_in_use_is_kept_from_then_on(void **state)
     struct loop l = loop_open(c);
     int64_t pid = backend(c, c->db);
     keep(&l);
-    loop_until(&l, &l.connected, 1);
+    db_loop_until(l.db, &l.connected, 1);
     assert_true(backend(c, c->db) == pid);
     notify(c, 1, 1);
-    loop_until(&l, &l.notified, 1);
+    db_loop_until(l.db, &l.notified, 1);
 }
 
 static void test_a_slow_statement_of_a_loop_ends_too(void **state)
@@ -208,9 +197,9 @@ static void test_a_slow_statement_of_a_loop_ends_too(void **state)
     struct loop l = loop_open(c);
     db_send(c->db, &slow, NULL, 0, answered, &l);
     send_number(&l, 1);
-    loop_until(&l, &l.failures, 2);
+    db_loop_until(l.db, &l.failures, 2);
     send_number(&l, 1);
-    loop_until(&l, &l.answers, 1);
+    db_loop_until(l.db, &l.answers, 1);
 }
 
 /* ---- db_forget() */
@@ -247,9 +236,9 @@ static void test_what_was_forgotten_is_answered_to_nobody(void **state)
     struct loop l = loop_open(c);
     send_between(&l, answered);
     db_forget(c->db, forgotten);
-    loop_until(&l, &l.answers, 2);
+    db_loop_until(l.db, &l.answers, 2);
     send_between(&l, forgetting);
-    loop_until(&l, &l.answers, 4);
+    db_loop_until(l.db, &l.answers, 4);
     assert_int_equal(db_pending(c->db), 0);
     db_forget(c->db, forgotten);
 }
@@ -262,7 +251,7 @@ static void test_what_was_forgotten_is_not_told_of_a_lost_connection(void **stat
     int64_t pid = backend(c, c->db);
     break_backend(c, pid);
     send_between(&l, forgetting);
-    loop_until(&l, &l.failures, 1);
+    db_loop_until(l.db, &l.failures, 1);
     assert_int_equal(l.answers, 1);
 }
 

@@ -14,21 +14,10 @@
 
 #include <cmocka.h>
 
+#include "arena_fixture.h"
 #include "base/strbuf.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
-static int setup(void **state)
-{
-    *state = arena_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_free(*state);
-    return 0;
-}
 
 static void print_item(struct strbuf *out, const struct dictionary_item *item)
 {
@@ -270,8 +259,6 @@ static void test_a_long_field_is_read_in_linear_time(void **state)
     }
     free(field);
 }
-
-#define WITH_ARENA(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {

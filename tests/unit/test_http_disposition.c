@@ -12,19 +12,9 @@
 
 #include <cmocka.h>
 
+#include "arena_fixture.h"
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
-static int setup(void **state)
-{
-    *state = arena_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_free(*state);
-    return 0;
-}
 
 static void test_file_names_are_read_without_their_folders(void **state)
 {
@@ -137,8 +127,6 @@ static void test_what_was_written_is_read_back(void **state)
         assert_string_equal(name, names[i]);
     }
 }
-
-#define WITH_ARENA(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "arena_fixture.h"
 #include "memory_stream.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -45,18 +46,6 @@ static struct answer evaluate(struct arena *a, enum http_method method, const st
     struct http_request req = {.arena = a, .stream = &stream.base, .method = method};
     answer.answer = range_evaluate(&req, ETAG, size, &answer.offset, &answer.size);
     return answer;
-}
-
-static int setup(void **state)
-{
-    *state = arena_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_free(*state);
-    return 0;
 }
 
 static void assert_answer(struct answer answer, enum range_answer expected, int64_t offset,
@@ -230,8 +219,6 @@ static void test_a_long_list_is_read_in_linear_time(void **state)
     }
     free(list);
 }
-
-#define WITH_ARENA(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {

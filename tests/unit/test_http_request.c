@@ -14,23 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arena_fixture.h"
 #include "base/clock.h"
 #include "http/request.h"
 #include "memory_stream.h"
 
 static const struct http_limits limits = {.max_params = 20, .max_params_bytes = 4096};
-
-static int setup(void **state)
-{
-    *state = arena_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_free(*state);
-    return 0;
-}
 
 /* Read the request that a few good variables and `more` make (ends with NULL). */
 static int read_with(struct arena *a, const char *const *more, struct http_request **ret_req,
@@ -458,5 +447,5 @@ int main(void)
         cmocka_unit_test(test_parameters_of_a_field_are_found),
         cmocka_unit_test(test_plain_cgi_uses_environment_stdin_and_stdout),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

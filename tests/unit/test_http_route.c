@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "arena_fixture.h"
 #include "http/route.h"
 #include "memory_stream.h"
 
@@ -86,18 +87,6 @@ static struct result dispatch(struct arena *a, enum http_method method, const ch
     http_response_init(&r.res, a);
     route_dispatch(routes, NULL, &how, &req, &r.res, &r.match, &r.err);
     return r;
-}
-
-static int setup(void **state)
-{
-    *state = arena_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_free(*state);
-    return 0;
 }
 
 static void test_paths_find_their_handler(void **state)
@@ -193,5 +182,5 @@ int main(void)
         cmocka_unit_test(test_a_404_names_the_path_and_no_more_than_that),
         cmocka_unit_test(test_failures_become_problems),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

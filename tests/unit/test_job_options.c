@@ -14,24 +14,13 @@
 
 #include <cmocka.h>
 
+#include "arena_fixture.h"
 #include "base/clock.h"
 #include "base/timestamp.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct config cfg = {.jobs_max_timeout_seconds = 3600};
-
-static int setup(void **state)
-{
-    *state = arena_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_free(*state);
-    return 0;
-}
 
 static const char *show(struct arena *a, const struct job_options *o)
 {
@@ -309,19 +298,17 @@ static void test_any_moment_can_be_shown(void **state)
     assert_string_equal(text, "1969-12-31T23:59:59.999999Z");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_the_field_means_what_it_says),
-        TEST(test_what_is_wrong_with_the_field_is_named),
-        TEST(test_an_item_means_what_it_says),
-        TEST(test_lengths_are_counted_in_characters),
-        TEST(test_run_at_lies_within_a_year_and_what_has_just_passed_is_now),
-        TEST(test_a_time_and_a_delay_exclude_each_other),
-        TEST(test_times_are_rfc_3339),
-        TEST(test_any_moment_can_be_shown),
+        WITH_ARENA(test_the_field_means_what_it_says),
+        WITH_ARENA(test_what_is_wrong_with_the_field_is_named),
+        WITH_ARENA(test_an_item_means_what_it_says),
+        WITH_ARENA(test_lengths_are_counted_in_characters),
+        WITH_ARENA(test_run_at_lies_within_a_year_and_what_has_just_passed_is_now),
+        WITH_ARENA(test_a_time_and_a_delay_exclude_each_other),
+        WITH_ARENA(test_times_are_rfc_3339),
+        WITH_ARENA(test_any_moment_can_be_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,19 +15,8 @@
 
 #include <cmocka.h>
 
+#include "arena_fixture.h"
 #include "base/strbuf.h"
-
-static int setup(void **state)
-{
-    *state = arena_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_free(*state);
-    return 0;
-}
 
 /* From a buffer of exactly `size` bytes, so that a sanitizer sees a read beyond it. */
 static int parse_exactly(struct arena *a, const char *text, size_t size, cJSON **ret_value,
@@ -325,17 +314,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     static const struct CMUnitTest tests[] = {
-        TEST(test_good_text_is_taken_and_printed_compactly),
-        TEST(test_bad_text_is_refused_with_line_and_column),
-        TEST(test_nul_byte_is_refused_wherever_it_stands),
-        TEST(test_depth_ends_at_64_levels),
-        TEST(test_number_of_values_is_limited),
-        TEST(test_long_numbers_keep_their_value),
-        TEST(test_large_object_with_one_repeated_name_is_refused),
-        TEST(test_every_number_reads_back_as_itself),
-        TEST(test_members_are_found_by_their_exact_name),
-        TEST(test_integers_are_numbers_without_fraction_within_2_to_53),
-        TEST(test_trees_are_built_copied_and_printed),
+        WITH_ARENA(test_good_text_is_taken_and_printed_compactly),
+        WITH_ARENA(test_bad_text_is_refused_with_line_and_column),
+        WITH_ARENA(test_nul_byte_is_refused_wherever_it_stands),
+        WITH_ARENA(test_depth_ends_at_64_levels),
+        WITH_ARENA(test_number_of_values_is_limited),
+        WITH_ARENA(test_long_numbers_keep_their_value),
+        WITH_ARENA(test_large_object_with_one_repeated_name_is_refused),
+        WITH_ARENA(test_every_number_reads_back_as_itself),
+        WITH_ARENA(test_members_are_found_by_their_exact_name),
+        WITH_ARENA(test_integers_are_numbers_without_fraction_within_2_to_53),
+        WITH_ARENA(test_trees_are_built_copied_and_printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,15 +14,11 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "catalog_fixture.h"
 #include "exec/catalog.h"
-#include "scratch.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-#define LIMITS "\"limits\": {\"seconds\": 1, \"memory_mb\": 64, \"output_bytes\": 1000}"
-#define HEAD(name)       \
-    "{\"name\": \"" name \
-    "\", \"version\": 1, \"module\": \"t\", \"class\": \"cpu\", \"summary\": \"Test\", "
 #define PLAIN "\"params\": {\"type\": \"object\"}, " LIMITS
 
 /* An output in three formats, of which two can be asked for; one in one; several; none. */
@@ -41,37 +37,11 @@ static const char several[] = HEAD(
                  "{\"max\": 3}}], " PLAIN "}";
 static const char none[] = HEAD("t.none") PLAIN "}";
 
-struct context {
-    struct scratch scratch;
-    struct catalog *catalog;
-    struct arena *arena;
-};
-
 static int setup(void **state)
 {
-    static struct context c;
-    struct error err;
-    scratch_open(&c.scratch);
-    scratch_write_text(&c.scratch, "t.picture.json", picture);
-    scratch_write_text(&c.scratch, "t.text.json", text);
-    scratch_write_text(&c.scratch, "t.several.json", several);
-    scratch_write_text(&c.scratch, "t.none.json", none);
-    struct config cfg = {.server_tasks_dir = c.scratch.path};
-    if (catalog_open(&cfg, &c.catalog, &err) != 0) {
-        print_error("%s\n", err.detail);
-        return -1;
-    }
-    c.arena = arena_new();
-    *state = &c;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct context *c = *state;
-    catalog_close(c->catalog);
-    arena_free(c->arena);
-    scratch_close(&c->scratch);
+    *state = context_open(&(struct config){0},
+                          (const char *const[]){"t.picture", picture, "t.text", text, "t.several",
+                                                several, "t.none", none, NULL});
     return 0;
 }
 
@@ -214,7 +184,7 @@ static void test_only_a_single_output_can_be_the_body(void **state)
     assert_null(negotiate_body_output(catalog_find(c->catalog, "t.none")));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, context_close)
 
 int main(void)
 {

@@ -16,20 +16,9 @@
 
 #include <cmocka.h>
 
+#include "arena_fixture.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
-
-static int setup(void **state)
-{
-    *state = arena_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_free(*state);
-    return 0;
-}
 
 static cJSON *parse(struct arena *a, const char *text)
 {
@@ -369,26 +358,26 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     static const struct CMUnitTest tests[] = {
-        TEST(test_types_hold),
-        TEST(test_numbers_hold),
-        TEST(test_strings_hold),
-        TEST(test_formats_hold),
-        TEST(test_enum_and_const_go_by_json_equality),
-        TEST(test_arrays_hold),
-        TEST(test_objects_hold),
-        TEST(test_defaults_are_filled_in),
-        TEST(test_choices_report_what_was_meant),
-        TEST(test_wrong_schema_does_not_compile_and_the_error_names_the_place),
-        TEST(test_text_becomes_the_value_its_schema_wants),
-        TEST(test_properties_are_found_by_exact_name),
-        TEST(test_additional_members_are_known_to_be_allowed_or_not),
-        TEST(test_errors_stand_below_the_given_pointer_and_after_earlier_ones),
-        TEST(test_a_hundred_errors_are_kept_and_all_counted),
-        TEST(test_large_arrays_and_objects_are_compared),
-        TEST(test_long_strings_do_not_slow_a_pattern_down),
-        TEST(test_defaults_cannot_fill_the_memory),
-        TEST(test_a_pointer_does_not_repeat_a_client_s_megabyte),
-        TEST(test_choices_within_choices_cost_their_depth_only),
+        WITH_ARENA(test_types_hold),
+        WITH_ARENA(test_numbers_hold),
+        WITH_ARENA(test_strings_hold),
+        WITH_ARENA(test_formats_hold),
+        WITH_ARENA(test_enum_and_const_go_by_json_equality),
+        WITH_ARENA(test_arrays_hold),
+        WITH_ARENA(test_objects_hold),
+        WITH_ARENA(test_defaults_are_filled_in),
+        WITH_ARENA(test_choices_report_what_was_meant),
+        WITH_ARENA(test_wrong_schema_does_not_compile_and_the_error_names_the_place),
+        WITH_ARENA(test_text_becomes_the_value_its_schema_wants),
+        WITH_ARENA(test_properties_are_found_by_exact_name),
+        WITH_ARENA(test_additional_members_are_known_to_be_allowed_or_not),
+        WITH_ARENA(test_errors_stand_below_the_given_pointer_and_after_earlier_ones),
+        WITH_ARENA(test_a_hundred_errors_are_kept_and_all_counted),
+        WITH_ARENA(test_large_arrays_and_objects_are_compared),
+        WITH_ARENA(test_long_strings_do_not_slow_a_pattern_down),
+        WITH_ARENA(test_defaults_cannot_fill_the_memory),
+        WITH_ARENA(test_a_pointer_does_not_repeat_a_client_s_megabyte),
+        WITH_ARENA(test_choices_within_choices_cost_their_depth_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,11 +89,20 @@ HANDLER(jobs_cancel)
     return answer_changed(api, req, key, res, reterr);
 }
 
-static int check_queue(const struct api *api, const struct http_request *req, struct error *reterr)
+/* A live job stays as it is, so it is not one more in the queue. */
+static int check_queue(const struct api *api, const struct http_request *req, int64_t key,
+                       struct error *reterr)
 {
     const struct caller *caller = &api->caller;
-    return job_check_queue(api->db, req->arena, caller->tenant,
-                           caller->key ? caller->key->limits.queued_jobs : 0, 1, reterr);
+    int64_t limit = caller->key ? caller->key->limits.queued_jobs : 0;
+    struct job_row row;
+    if (limit == 0)
+        return 0;
+    if (job_get(api->db, req->arena, caller->tenant, key, false, &row, reterr) != 0)
+        return -1;
+    return job_state_is_final(row.state)
+               ? job_check_queue(api->db, req->arena, caller->tenant, limit, 1, reterr)
+               : 0;
 }
 
 HANDLER(jobs_retry)
@@ -102,7 +111,7 @@ HANDLER(jobs_retry)
     int64_t key;
     if (jobs_find(api, req, match->params[0], &key, reterr) != 0 ||
         arguments_read(req, arguments_none, NULL, errors, reterr) != 0 ||
-        check_queue(api, req, reterr) != 0 ||
+        check_queue(api, req, key, reterr) != 0 ||
         job_retry(api->db, req->arena, api->caller.tenant, key, reterr) != 0)
         return -1;
     submit_wake(api);

@@ -94,7 +94,8 @@ struct job_stored {
  * with the same request, its jobs are given and *ret_replayed is true.
  * Errors: ERR_INVALID_PARAMS the key was used with another request (the detail says so);
  * ERR_CONFLICT a request with this key is under way; ERR_NOT_FOUND a blob has just expired;
- * ERR_RATE_LIMITED as job_check_queue(); ERR_UNAVAILABLE, also where somebody else's transaction
+ * ERR_RATE_LIMITED as job_check_queue(), jobs that get a live one's id not counted;
+ * ERR_UNAVAILABLE, also where somebody else's transaction
  * holds a unique key for long.
  */
 int job_store(struct db *db, struct arena *a, const struct job_batch *batch,

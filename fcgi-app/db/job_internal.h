@@ -90,6 +90,11 @@
     "(SELECT gangsaw.tell_watchers(array_agg(c.id)) FROM changed c WHERE c.is_watched " \
     "HAVING count(*) > 0)"
 
+/* job_check_queue() for what a batch would add: a job whose unique key a live one holds adds none.
+ */
+int job_check_batch(struct db *db, struct arena *a, const struct job_batch *batch,
+                    struct error *reterr);
+
 /* Microseconds of milliseconds; -1 for NaN and for what is out of range. */
 int64_t job_us(double ms);
 

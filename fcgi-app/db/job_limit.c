@@ -18,11 +18,22 @@ static const struct db_statement count_statement = {
            "            WHERE s.tenant = $1::text AND s.state = 'scheduled' LIMIT $2::bigint) v)",
 };
 
+/* Each key once: a later job of the batch gets the one that an earlier one has made. */
+static const struct db_statement unique_statement = {
+    .name = "job_unique_new",
+    .sql = "SELECT count(*) "
+           "FROM (SELECT DISTINCT u.task, u.unique_key "
+           "      FROM unnest($2::text[], $3::text[]) AS u (task, unique_key)) g "
+           "WHERE (SELECT h.id FROM gangsaw.job h "
+           "       WHERE h.tenant = $1::text AND h.task = g.task AND h.unique_key = g.unique_key "
+           "       LIMIT 1) IS NULL",
+};
+
 int job_check_queue(struct db *db, struct arena *a, const char *tenant, int64_t limit, int adding,
                     struct error *reterr)
 {
     const struct db_rows *rows;
-    if (limit == 0)
+    if (limit == 0 || adding == 0)
         return 0;
     struct db_value values[] = {db_text(tenant), db_int(a, limit)};
     if (db_query(db, a, &count_statement, values, 2, &rows, reterr) != 0)
@@ -45,4 +56,41 @@ int job_check_queue(struct db *db, struct arena *a, const char *tenant, int64_t 
                      "The limit of this key is %lld jobs in the queue; its tenant has %lld there, "
                      "and the request would add %d.",
                      (long long)limit, (long long)count, adding);
+}
+
+/* Those whose unique key a live job holds are that job. */
+static int count_new(struct db *db, struct arena *a, const struct job_batch *batch, int *ret_count,
+                     struct error *reterr)
+{
+    size_t size = (size_t)batch->count * sizeof(char *);
+    const char **task = arena_alloc(a, size), **unique_key = arena_alloc(a, size);
+    const struct db_rows *rows;
+    int n = 0;
+    for (int i = 0; i < batch->count; i++) {
+        const struct job_new *job = &batch->jobs[i];
+        if (!job->unique_key)
+            continue;
+        task[n] = job->task;
+        unique_key[n++] = job->unique_key;
+    }
+    *ret_count = batch->count - n;
+    if (n == 0)
+        return 0;
+    struct db_value values[] = {db_text(batch->tenant), db_texts(a, task, n),
+                                db_texts(a, unique_key, n)};
+    if (db_query(db, a, &unique_statement, values, 3, &rows, reterr) != 0)
+        return -1;
+    *ret_count += (int)db_get_int(rows, 0, 0);
+    return 0;
+}
+
+int job_check_batch(struct db *db, struct arena *a, const struct job_batch *batch,
+                    struct error *reterr)
+{
+    int adding;
+    if (batch->queued_limit == 0)
+        return 0;
+    if (count_new(db, a, batch, &adding, reterr) != 0)
+        return -1;
+    return job_check_queue(db, a, batch->tenant, batch->queued_limit, adding, reterr);
 }

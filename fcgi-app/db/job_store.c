@@ -129,8 +129,8 @@ static const struct db_statement record_statement = {
 /* A batch that is being stored: which of its jobs have no id yet. */
 struct batch {
     struct db *db;
+    const struct job_batch *asked;
     const char *tenant;
-    int64_t queued_limit;
     struct arena *arena;
     const struct job_new *jobs;
     int count;
@@ -379,11 +379,6 @@ struct job_row job_new_row(const char *tenant, const struct job_new *job,
     };
 }
 
-static int check_queue(const struct batch *b, struct error *reterr)
-{
-    return job_check_queue(b->db, b->arena, b->tenant, b->queued_limit, b->count, reterr);
-}
-
 static int check_blobs(const struct batch *b, struct error *reterr)
 {
     int count = 0, wanted = 0;
@@ -482,7 +477,8 @@ static int store_in_transaction(struct batch *b, const struct job_idempotency *i
         return -1;
     if (*ret_replayed)
         return 0;
-    if (check_queue(b, reterr) != 0 || check_blobs(b, reterr) != 0 || store_jobs(b, reterr) != 0)
+    if (job_check_batch(b->db, b->arena, b->asked, reterr) != 0 || check_blobs(b, reterr) != 0 ||
+        store_jobs(b, reterr) != 0)
         return -1;
     return idempotency && b->waiting_count == 0 ? record_key(b, idempotency, reterr) : 0;
 }
@@ -538,8 +534,10 @@ static int store_once(struct batch *b, const struct job_idempotency *idempotency
         b->stored[i] = (struct job_stored){0};
     }
     order_keys(b);
-    if (!idempotency && is_simple(b))
-        return check_queue(b, reterr) == 0 ? store_jobs(b, reterr) : -1;
+    if (!idempotency && is_simple(b)) {
+        int result = job_check_batch(b->db, b->arena, b->asked, reterr);
+        return result == 0 ? store_jobs(b, reterr) : result;
+    }
     if (db_begin(b->db, reterr) != 0)
         return -1;
     int result = store_in_transaction(b, idempotency, ret_replayed, reterr);
@@ -555,8 +553,8 @@ int job_store(struct db *db, struct arena *a, const struct job_batch *batch,
     int count = batch->count;
     struct batch b = {
         .db = db,
+        .asked = batch,
         .tenant = batch->tenant,
-        .queued_limit = batch->queued_limit,
         .arena = a,
         .jobs = batch->jobs,
         .count = count,

@@ -141,10 +141,40 @@ def test_jobs_in_the_queue_are_limited_one_by_one_and_in_batches(limited):
     # The limit is the key's, the jobs are the tenant's.
     assert same.submit(SUM, {"n": 1})["id"]
     assert other.post("/v1/jobs", json=batch).status_code == 202
-    caller.post(f"/v1/jobs/{last['id']}/cancel")
-    wait_until(lambda: caller.get("/v1/jobs?state=queued").json()["jobs"] == [], 30, "the other job has run")
-    assert caller.post(f"/v1/jobs/{last['id']}/retry").status_code == 200
-    wait_until(lambda: caller.post(f"/v1/jobs/{last['id']}/retry").status_code == 200, 30)
+
+
+def test_a_request_that_adds_no_job_is_answered_at_the_limit(limited):
+    caller, less = add_keys(limited, Caller(limited, "full", queued_jobs=2), Caller(limited, "full", queued_jobs=1))
+    names = {name: {"Gangsaw-Job": f'delay=3600, unique="{name}"'} for name in ("a", "b", "c")}
+    held = {name: caller.submit(SUM, {"n": 1}, headers=names[name])["id"] for name in ("a", "b")}
+    for each in (caller, less):
+        assert each.submit(SUM, {"n": 1}, headers=names["a"])["id"] == held["a"]
+    headers = {"Prefer": "respond-async", **names["c"]}
+    problem_of(caller.post(f"/v1/tasks/{SUM}", json={"n": 1}, headers=headers), "rate-limited", 429)
+    items = {name: {"task": SUM, "params": {"n": 1}, "delay_seconds": 3600, "unique_key": name} for name in "abc"}
+    answer = caller.post("/v1/jobs", json={"jobs": [items["b"], items["a"], items["b"]]})
+    assert answer.status_code == 202
+    assert [job["id"] for job in answer.json()["jobs"]] == [held["b"], held["a"], held["b"]]
+    refused = caller.post("/v1/jobs", json={"jobs": [items["a"], items["c"], items["b"]]})
+    problem_of(refused, "rate-limited", 429)
+    # What comes twice in a batch is one job.
+    assert caller.post(f"/v1/jobs/{held['b']}/cancel").status_code == 200
+    assert caller.post("/v1/jobs", json={"jobs": [items["c"], items["a"], items["c"]]}).status_code == 202
+
+
+def test_a_retry_counts_at_the_limit_unless_the_job_is_live(limited):
+    caller, other = add_keys(limited, Caller(limited, "retries", queued_jobs=1), Caller(limited, "nobody"))
+    ended = caller.submit(SUM, {"n": 1})["id"]
+    assert caller.wait_for_job(ended)["attempt"] == 1
+    live = caller.submit(SUM, {"n": 1}, headers=LATER)["id"]
+    problem = problem_of(caller.post(f"/v1/jobs/{ended}/retry"), "rate-limited", 429)
+    assert "1 job in the queue" in problem["detail"]
+    assert caller.get(f"/v1/jobs/{ended}").json()["state"] == "succeeded"
+    answer = caller.post(f"/v1/jobs/{live}/retry")
+    assert (answer.status_code, answer.json()["state"]) == (200, "scheduled")
+    problem_of(caller.post(f"/v1/jobs/{other.submit(SUM, {'n': 1})['id']}/retry"), "not-found", 404)
+    assert caller.post(f"/v1/jobs/{live}/cancel").status_code == 200
+    assert caller.post(f"/v1/jobs/{ended}/retry").status_code == 200
 
 
 def test_a_body_over_the_keys_limit_is_refused(limited):

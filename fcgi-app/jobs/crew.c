@@ -464,6 +464,15 @@ void crew_retire(struct crew *c)
     crew_look_at(c, 0);
 }
 
+bool crew_has_ended(const struct crew *c)
+{
+    for (int i = 0; i < c->slot_count; i++) {
+        if (c->slots[i].pid != 0)
+            return false;
+    }
+    return true;
+}
+
 void crew_close(struct crew *c)
 {
     if (!c)

@@ -81,7 +81,10 @@ int crew_open(const struct config *cfg, const int slots[TASK_CLASS_COUNT],
               const struct crew_events *events, struct crew **ret_crew, struct error *reterr);
 /* It takes no more runs: those that go on end, and each executor with its last one. */
 void crew_retire(struct crew *c);
-void crew_close(struct crew *c); /* kills what is left, reaps it, ends all runs. NULL is fine */
+/* Has each executor ended and been reaped? Then crew_close() waits for none. */
+bool crew_has_ended(const struct crew *c);
+/* Kills what is left, waits for it, ends all runs. NULL is fine. */
+void crew_close(struct crew *c);
 
 /* An epoll descriptor, readable when crew_step() has something to do, earlier than it said too. */
 int crew_fd(const struct crew *c);

@@ -548,7 +548,8 @@ void slot_reap(struct crew_slot *s, bool wait)
     while (!s->is_fenced && !s->is_broken && read_messages(s))
         continue;
     log_exit(s, pid, status);
-    executor_count_exit(status, s->crew->is_closing);
+    executor_count_exit(status,
+                        s->crew->is_closing || (s->crew->is_retiring && !first_has_begun(s)));
     plan_restart(s, status, now_us);
     const char *label = first_has_begun(s) ? s->runs.first->label : NULL;
     child_log_read(&s->log, pid, label);

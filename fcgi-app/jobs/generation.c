@@ -156,11 +156,21 @@ static void take_over(struct runner *r)
     log_write(LOG_INFO, "ready", LOG_INT("generation", g->number));
 }
 
+/* It will not serve: its executors end beside those of older ones. */
+static void give_up_coming(struct runner *r)
+{
+    struct runner_generation *g = r->coming;
+    r->coming = NULL;
+    crew_retire(g->crew);
+    g->next = r->generation->next;
+    r->generation->next = g;
+}
+
 static void free_older(struct runner *r)
 {
     for (struct runner_generation **at = &r->generation->next; *at;) {
         struct runner_generation *g = *at;
-        if (g->attempts == 0) {
+        if (g->attempts == 0 && crew_has_ended(g->crew)) {
             *at = g->next;
             generation_free(g);
         } else {
@@ -230,14 +240,12 @@ int64_t generations_step(struct runner *r, int64_t now_us)
     int64_t next_us = INT64_MAX;
     free_older(r);
     if (r->coming && r->is_draining) {
-        generation_free(r->coming);
-        r->coming = NULL;
+        give_up_coming(r);
     } else if (r->coming && is_ready(r->coming)) {
         take_over(r);
     } else if (r->coming && now_us >= r->coming->deadline_us) {
         log_write(LOG_ERROR, "the new executors did not get ready; the runner goes on as it was");
-        generation_free(r->coming);
-        r->coming = NULL;
+        give_up_coming(r);
     }
     if (r->wants_reload && !r->coming)
         generations_reload(r);

@@ -97,7 +97,7 @@ struct attempt_list {
 
 /* What HUP renews, and attempts hold on to until they have ended. */
 struct runner_generation {
-    struct runner_generation *next; /* the one before, whose runs go on */
+    struct runner_generation *next; /* one that goes: its runs or executors have not ended */
     int number;
     struct arena *arena; /* all of it */
     const struct config *config;

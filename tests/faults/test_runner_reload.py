@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """HUP renews a runner's configuration, tasks and executors; no job notices."""
 
+import contextlib
+import ctypes
+import os
 import pathlib
-import shutil
 import signal
 import tempfile
 
@@ -11,6 +13,7 @@ import pytest
 from pool import LONG_LIMITS, PATIENT, wait_until_gone
 from stack import BUILD, children, wait_until
 
+PTRACE_SEIZE = 0x4206
 COOPERATIVE = "faults.cooperative"
 
 
@@ -130,17 +133,38 @@ def test_a_broken_configuration_changes_nothing_but_the_log(one_slot, text):
     wait_until(lambda: len(executors(one_slot)) == 2, 60)
 
 
-def test_executors_that_do_not_get_ready_replace_nobody(start_jobs):
-    libexec = pathlib.Path(tempfile.mkdtemp(prefix="gangsaw-"))
-    try:
-        libexec.chmod(0o755)
-        executor = libexec / "gangsaw-executor"
+@contextlib.contextmanager
+def swappable_executor():
+    """The path of an executor that a test may replace."""
+    with tempfile.TemporaryDirectory(prefix="gangsaw-") as folder:
+        executor = pathlib.Path(folder) / "gangsaw-executor"
+        executor.parent.chmod(0o755)
         executor.symlink_to(BUILD / "gangsaw-executor")
-        stack = start_jobs(jobs_slots=1, executor_start_seconds=3, server_libexec_dir=libexec)
+        yield executor
+
+
+def replace(executor, script):
+    executor.unlink()
+    executor.write_text(script)
+    executor.chmod(0o755)
+
+
+def trace(pid):
+    libc = ctypes.CDLL(None, use_errno=True)
+    zero = ctypes.c_void_p(0)
+    assert libc.ptrace(PTRACE_SEIZE, pid, zero, zero) == 0, os.strerror(ctypes.get_errno())
+
+
+def is_zombie(pid):
+    stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    return stat[stat.rindex(")") + 2] == "Z"
+
+
+def test_executors_that_do_not_get_ready_replace_nobody(start_jobs):
+    with swappable_executor() as executor:
+        stack = start_jobs(jobs_slots=1, executor_start_seconds=5, server_libexec_dir=executor.parent)
         before = executors(stack)
-        executor.unlink()
-        executor.write_text("#!/bin/sh\nexit 1\n")
-        executor.chmod(0o755)
+        replace(executor, "#!/bin/sh\nexit 1\n")
         stack.signal("runner", signal.SIGHUP)
         says(stack, "did not get ready")
         run_one(stack)
@@ -150,8 +174,26 @@ def test_executors_that_do_not_get_ready_replace_nobody(start_jobs):
         stack.signal("runner", signal.SIGHUP)
         wait_for_generation(stack, 3)
         run_one(stack)
-    finally:
-        shutil.rmtree(libexec)
+
+
+def test_new_executors_that_do_not_die_hold_up_no_job(start_jobs):
+    """Whoever traces a process sees it dead first, and can have its parent wait for that."""
+    with swappable_executor() as executor:
+        stack = start_jobs(jobs_slots=1, executor_start_seconds=5, server_libexec_dir=executor.parent)
+        runner = stack.pid("runner")
+        before = set(children(runner))
+        replace(executor, "#!/bin/sh\nexec sleep 600\n")
+        stack.signal("runner", signal.SIGHUP)
+        new = wait_until(lambda: len(found := set(children(runner)) - before) == len(before) and found, 20)
+        for pid in new:
+            trace(pid)
+        says(stack, "did not get ready")
+        run_one(stack)
+        assert [pid for pid in new if is_zombie(pid)], "they are still to be reaped"
+        for pid in new:
+            os.waitpid(pid, 0)
+        wait_until_gone(new)
+        run_one(stack)
 
 
 def test_a_hup_during_a_reload_is_not_lost(one_slot):

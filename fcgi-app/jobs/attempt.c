@@ -529,7 +529,7 @@ int64_t attempts_return_surplus(struct runner *r, int64_t now_us)
     for (int class = 0; class < TASK_CLASS_COUNT; class ++) {
         const struct claim_class *c = &r->classes[class];
         return_surplus(r, (enum task_class) class, now_us);
-        if (c->held > 2 * c->can.slots) /* fewer are never too many */
+        if (c->held > c->can.slots) /* fewer are never too many */
             next_us = now_us + SURPLUS_US;
     }
     return next_us;

@@ -4,10 +4,11 @@
  */
 #include "jobs/policy.h"
 
-#define AHEAD_US 40000.0      /* of work claimed ahead, for each slot */
-#define AHEAD_BYTES 8388608.0 /* of params, at most, in one claim, and held with it */
-#define DEPTH_US 5000.0       /* of work given to an executor at a time */
-#define POLL_US 1000000.0     /* the backstop */
+#define AHEAD_US 40000.0       /* of work claimed ahead, for each slot */
+#define AHEAD_BYTES 8388608.0  /* of params, at most, in one claim, and held with it */
+#define LONG_US (2 * AHEAD_US) /* runs that take as long are worth giving back one by one */
+#define DEPTH_US 5000.0        /* of work given to an executor at a time */
+#define POLL_US 1000000.0      /* the backstop */
 #define BACKOFF_MAX_SECONDS 3600.0
 #define JITTER 0.2
 
@@ -42,7 +43,8 @@ int policy_surplus(const struct policy_load *l)
 {
     int ahead = ahead_of(l);
     int surplus = l->held - l->slots - ahead;
-    return surplus > ahead / 2 + l->slots ? surplus : 0;
+    int slack = l->mean_us < LONG_US ? ahead / 2 + l->slots : 0;
+    return surplus > slack ? surplus : 0;
 }
 
 int policy_depth(double mean_us)

@@ -34,8 +34,9 @@ int policy_claim_limit(const struct policy_load *load);
 
 /*
  * How many of the jobs held to give back: what was claimed as short work and turns out to be long
- * is for whoever has a slot free, and must not stand in front of what is more urgent. 0 unless
- * there are half as many again as there should be.
+ * is for whoever has a slot free, and must not stand in front of what is more urgent. Where jobs
+ * take about as long as what is claimed ahead, 0 unless there are half as many again as there
+ * should be: they would go to and fro.
  */
 int policy_surplus(const struct policy_load *load);
 

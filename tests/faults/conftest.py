@@ -28,6 +28,7 @@ def start_jobs(start_stack):
     def start(config="", **options):
         options.setdefault("compute_queue_seconds", 60)
         options.setdefault("compute_net_slots", 1)
+        options.setdefault("jobs_net_slots", 1)
         return start_stack(faults=True, config=LONG_LIMITS + config, **options)
 
     return start

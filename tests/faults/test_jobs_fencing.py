@@ -24,14 +24,35 @@ def runners(stack):
     return int(stack.sql("SELECT count(*) FROM gangsaw.runner WHERE NOT is_fenced")[0][0])
 
 
+def wait_until_ready(stack):
+    """Registered is not ready: who has no executors yet claims nothing."""
+    wait_until(lambda: all(each["state"] == "idle" for each in stack.runner()["executors"]), 60, "idle executors")
+    wait_until(lambda: stack.runner()["id"] > 0, 20, "registered")
+
+
+def succeeded(stack):
+    return stack.runner()["counts"]["succeeded"]
+
+
 def test_two_runners_share_the_work(two):
     first, second = two
-    wait_until(lambda: runners(first) == 2, 20, "two runners")
-    ids = enqueue(first, "faults.sleep", {"seconds": 0.1}, 200)
+    for stack in two:
+        wait_until_ready(stack)
+    ids = []
+
+    def both_have_worked():
+        ids.extend(enqueue(first, "faults.cooperative", {"seconds": 0.01, "busy": False}, 50))
+        return min(succeeded(stack) for stack in two) > 20
+
+    wait_until(both_have_worked, 60, "work for both")
     wait_for_all(first)
     assert_each_ended_once(first, ids)
-    for stack in two:
-        assert stack.runner()["counts"]["succeeded"] > 20
+    # After short ones: whoever comes first claims both of these, and must not keep what it cannot begin.
+    long = enqueue(first, "faults.cooperative", {"busy": False}, 2)
+    wait_until(lambda: all(any_busy(stack) for stack in two), 20, "both compute")
+    assert [job(first, id)["attempt"] for id in long] == [1, 1]
+    for id in long:
+        assert first.post(f"/v1/jobs/{id}/cancel").status_code == 200
 
 
 def test_a_stopped_runner_is_fenced_and_its_late_results_are_refused(two):

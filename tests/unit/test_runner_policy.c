@@ -72,7 +72,11 @@ static const struct {
     /* Claimed as short ones, and long. */
     {{.slots = 2, .held = 1002, .mean_us = 100000}, 1000},
     {{.slots = 2, .held = 5, .mean_us = 1e9}, 3},
-    {{.slots = 2, .held = 4, .mean_us = 1e9}, 0},
+    {{.slots = 2, .held = 3, .mean_us = 1e9}, 1},
+    {{.slots = 2, .held = 2, .mean_us = 1e9}, 0},
+    /* Neither short nor long: some more do not go to and fro. */
+    {{.slots = 2, .held = 4, .mean_us = 60000}, 0},
+    {{.slots = 2, .held = 5, .mean_us = 60000}, 3},
     {{.slots = 1, .held = 1000, .mean_us = 0}, 999},
     {{.slots = 2, .held = 0, .mean_us = 1e9}, 0},
 };

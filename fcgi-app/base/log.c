@@ -69,10 +69,26 @@ static void put_text(struct line *l, const char *text)
     put(l, text, strlen(text));
 }
 
+/* Behind ASCII, what a terminal obeys, a reader takes for the end of a line, or that is shown as
+ * other text than it is: C1 controls (U+0085, U+009B), separators of lines, what turns the
+ * direction of text (U+202E, U+2066), and what has no width. 0: the character is none of these. */
+static unsigned steering(const unsigned char *p)
+{
+    if (p[0] == 0xc2 && p[1] < 0xa0)
+        return p[1];
+    if (p[0] == 0xd8 && p[1] == 0x9c)
+        return 0x061c;
+    if (p[0] == 0xe2 && p[1] == 0x80 &&
+        ((p[2] >= 0x8b && p[2] <= 0x8f) || (p[2] >= 0xa8 && p[2] <= 0xae)))
+        return 0x2000U + p[2] - 0x80;
+    if (p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa0 && p[2] <= 0xaf)
+        return 0x2040U + p[2] - 0x80;
+    return p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf ? 0xfeff : 0;
+}
+
 /*
  * Escape the character at `text` into `ret`; *ret_length is what it took of the text. Besides
- * what JSON wants, characters that a terminal obeys or a reader takes for the end of a line
- * are escaped: DEL, C1 controls (U+0085, U+009B), U+2028 and U+2029.
+ * what JSON wants, DEL and what is steering() are escaped.
  */
 static size_t escape(const char *text, char ret[8], size_t *ret_length)
 {
@@ -91,10 +107,9 @@ static size_t escape(const char *text, char ret[8], size_t *ret_length)
     }
     if (*p < 0x20 || *p == 0x7f)
         return (size_t)snprintf(ret, 8, "\\u%04x", *p);
-    if (p[0] == 0xc2 && p[1] < 0xa0)
-        return (size_t)snprintf(ret, 8, "\\u%04x", p[1]);
-    if (p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9))
-        return (size_t)snprintf(ret, 8, "\\u20%02x", p[2] - 0x80u);
+    unsigned code = steering(p);
+    if (code)
+        return (size_t)snprintf(ret, 8, "\\u%04x", code);
     memcpy(ret, text, length);
     return length;
 }

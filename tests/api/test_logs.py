@@ -15,8 +15,8 @@ TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OURS = ("api", "compute", "runner", "hub")  # the daemons whose lines are ours
 LEVELS = ("debug", "info", "warning", "error")
 PROCESSES = ("master", "worker", "executor", "runner", "hub")
-# What ends a line, or hides one, for somebody: C0, DEL, C1, the separators of Unicode.
-NOT_PRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# What ends a line, hides one or turns its text for somebody: C0, DEL, C1, Unicode's separators and marks.
+NOT_PRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,8 @@ PIECES = {
     "an escape sequence": "\x1b[2J\x1b[1;31mforged\x07\x08\x7f",
     "C1 controls": "\u0085\u009b31m",
     "separators of Unicode": f"x\u2028{FORGED}\u2029",
-    "direction marks": "\u202eforged\u2066",
+    "direction marks": "\u202eforged\u2066\u200f\u061c",
+    "what has no width": "for\u200bged\u2060\ufeff",
     "the end of a field": 'x","level":"error","message":"forged","y":"',
     "backslashes": 'x\\","message":"forged\\u000a\\',
     "a line": FORGED,

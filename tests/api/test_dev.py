@@ -104,6 +104,15 @@ def test_the_database_is_stopped_cleanly_whoever_is_connected(start_stack):
     assert "database system is shut down" in own.log("postgres")[-1]
 
 
+def test_the_database_outlives_a_crash_of_the_machine_unless_it_need_not(start_stack):
+    """Tests need not; what holds without the variable is for everybody else."""
+    own = start_stack()
+    assert own.sql("SHOW fsync") == [["off"]]
+    del own.env["GANGSAW_FSYNC"]
+    assert "restarting postgres" in own.start().stdout
+    assert own.sql("SHOW fsync; SHOW synchronous_commit") == [["on"], ["on"]]
+
+
 def test_a_database_of_another_version_is_named(start_stack):
     own = start_stack()
     own.stop()

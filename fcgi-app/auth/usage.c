@@ -21,28 +21,17 @@
  */
 #include "auth/usage.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/user.h"
-
-#define FILE_NAME "usage"
-#define FILE_MODE 0640
-#define OPEN_TRIES 100
-#define MAGIC "gs-used" /* with its NUL */
-#define FORM 2
+#include "base/shared_file.h"
 
 #define RATE_COUNT 65536        /* keys that can be told apart at a time; a power of two */
 #define RATE_PROBES 16          /* a key is in one of so many places */
@@ -69,11 +58,8 @@ union place {
 };
 
 struct shared {
-    char magic[8];
-    uint32_t version, size, rate_count, record_count;
     _Atomic int64_t checked_us;  /* when dead records were last looked for */
     _Atomic uint32_t record_end; /* behind the last record that was ever taken */
-    uint32_t unused;
     union place places[RATE_COUNT];
     _Atomic uint64_t records[RECORD_COUNT]; /* the key that runs or is announced; 0: none */
 };
@@ -84,113 +70,24 @@ struct usage {
     int record; /* -1: none yet */
 };
 
-/* ---- the file */
-
-static bool is_ours(const struct shared *s)
-{
-    return memcmp(s->magic, MAGIC, sizeof(s->magic)) == 0 && s->version == FORM &&
-           s->size == sizeof(*s) && s->rate_count == RATE_COUNT && s->record_count == RECORD_COUNT;
-}
-
-static int map(int fd, struct shared **ret_shared, struct error *reterr)
-{
-    void *memory = mmap(NULL, sizeof(**ret_shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED)
-        return error_errno(reterr, "usage: mmap");
-    *ret_shared = memory;
-    return 0;
-}
-
-/* Room is taken at once: a page that found the disk full later would kill who touches it. */
-static int fill(int fd, const char *path, const struct config *cfg, struct shared **ret_shared,
-                struct error *reterr)
-{
-    errno = posix_fallocate(fd, 0, sizeof(**ret_shared));
-    if (errno != 0)
-        return error_errno(reterr, "usage: fallocate");
-    struct shared *s = NULL;
-    if (fchmod(fd, FILE_MODE) != 0)
-        return error_errno(reterr, "usage: chmod");
-    if (user_give_file(cfg->server_user, path, reterr) != 0 || map(fd, &s, reterr) != 0)
-        return -1;
-    s->version = FORM;
-    s->size = sizeof(*s);
-    s->rate_count = RATE_COUNT;
-    s->record_count = RECORD_COUNT;
-    memcpy(s->magic, MAGIC, sizeof(s->magic));
-    *ret_shared = s;
-    return 0;
-}
-
-/* Is the file behind `fd` still the one of that name, and whole? Another one than ours goes: it may
- * be in use by an older version, whose mapping stays as it is. */
-static int adopt(int fd, const char *path, const struct config *cfg, struct shared **ret_shared,
-                 struct error *reterr)
-{
-    struct stat st, named;
-    *ret_shared = NULL;
-    if (fstat(fd, &st) != 0)
-        return error_errno(reterr, "usage: stat");
-    if (lstat(path, &named) != 0 || st.st_ino != named.st_ino || st.st_dev != named.st_dev)
-        return 0;
-    if (!S_ISREG(st.st_mode))
-        return error_set(reterr, ERR_INTERNAL, "%s is there and is not a file.", path);
-    bool is_owned = geteuid() == 0 || st.st_uid == geteuid();
-    if (is_owned && st.st_size == 0)
-        return fill(fd, path, cfg, ret_shared, reterr);
-    if (is_owned && st.st_size == sizeof(**ret_shared)) {
-        if (map(fd, ret_shared, reterr) != 0)
-            return -1;
-        if (is_ours(*ret_shared))
-            return 0;
-        (void)munmap(*ret_shared, sizeof(**ret_shared));
-        *ret_shared = NULL;
-    }
-    if (unlink(path) != 0)
-        return error_set(reterr, ERR_INTERNAL, "%s is not ours and cannot be removed: %s.", path,
-                         strerror(errno));
-    return 0;
-}
-
-/* One attempt; without an error and without a mapping: once more. */
-static int attempt(const char *path, const struct config *cfg, struct usage *u,
-                   struct error *reterr)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, FILE_MODE);
-    if (fd < 0)
-        return error_set(reterr, ERR_INTERNAL, "%s cannot be opened: %s.", path, strerror(errno));
-    if (file_lock(fd) != 0) {
-        (void)error_errno(reterr, "usage: flock");
-        (void)close(fd);
-        return -1;
-    }
-    int result = adopt(fd, path, cfg, &u->shared, reterr);
-    (void)flock(fd, LOCK_UN);
-    if (result == 0 && u->shared)
-        u->fd = fd;
-    else
-        (void)close(fd);
-    return result;
-}
-
+/* It lasts: who has used its minute up has, also in plain CGI, where no process stays. */
 int usage_open(const struct config *cfg, struct usage **ret_usage, struct error *reterr)
 {
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof(path), "%s/%s", cfg->server_run_dir, FILE_NAME);
+    char form[SHARED_FILE_FORM_SIZE];
+    const struct shared_file file = {
+        .name = "usage", .form = form, .size = sizeof(struct shared), .is_lasting = true};
+    void *memory;
+    int fd;
+    (void)snprintf(form, sizeof(form), "gangsaw usage 1 %d %d", RATE_COUNT, RECORD_COUNT);
+    if (shared_file_open(cfg, &file, &memory, &fd, reterr) != 0)
+        return -1;
     struct usage *u = calloc(1, sizeof(*u));
-    if (!u)
+    if (!u) {
+        shared_file_close(memory, sizeof(struct shared));
+        (void)close(fd);
         return error_errno(reterr, "usage: memory");
-    u->fd = u->record = -1;
-    for (int i = 0; i < OPEN_TRIES && !u->shared; i++) {
-        if (attempt(path, cfg, u, reterr) != 0) {
-            usage_close(u);
-            return -1;
-        }
     }
-    if (!u->shared) {
-        usage_close(u);
-        return error_internal(reterr, "usage: the file is replaced again and again");
-    }
+    *u = (struct usage){.shared = memory, .fd = fd, .record = -1};
     *ret_usage = u;
     return 0;
 }
@@ -200,10 +97,8 @@ void usage_close(struct usage *u)
     if (!u)
         return;
     usage_run_end(u);
-    if (u->shared)
-        (void)munmap(u->shared, sizeof(*u->shared));
-    if (u->fd >= 0)
-        (void)close(u->fd);
+    shared_file_close(u->shared, sizeof(*u->shared));
+    (void)close(u->fd);
     free(u);
 }
 
@@ -325,7 +220,10 @@ struct tally {
 
 static bool set_lock(const struct usage *u, int record, short type)
 {
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = record, .l_len = 1};
+    struct flock lock = {.l_type = type,
+                         .l_whence = SEEK_SET,
+                         .l_start = SHARED_FILE_FORM_SIZE + record,
+                         .l_len = 1};
     return fcntl(u->fd, F_OFD_SETLK, &lock) == 0;
 }
 

@@ -147,7 +147,8 @@ int metrics_open(const struct config *cfg, struct error *reterr)
     char form[SHARED_FILE_FORM_SIZE];
     void *memory;
     print_form(form);
-    if (shared_file_open(cfg, "metrics", form, sizeof(*table), &memory, reterr) != 0)
+    const struct shared_file file = {.name = "metrics", .form = form, .size = sizeof(*table)};
+    if (shared_file_open(cfg, &file, &memory, NULL, reterr) != 0)
         return -1;
     metrics_close();
     table = memory;

@@ -38,7 +38,7 @@ static bool lock_first_byte(int fd, short type)
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
-static enum found look(int fd, const char *path, const char *form, size_t size)
+static enum found look(int fd, const char *path, const struct shared_file *file)
 {
     char text[SHARED_FILE_FORM_SIZE] = {0};
     struct stat st, named;
@@ -51,25 +51,26 @@ static enum found look(int fd, const char *path, const char *form, size_t size)
         return FOUND_OTHER;
     if (st.st_size == 0)
         return FOUND_NEW;
-    if ((size_t)st.st_size != size || pread(fd, text, sizeof(text), 0) != (ssize_t)sizeof(text))
+    if ((size_t)st.st_size != file->size + SHARED_FILE_FORM_SIZE ||
+        pread(fd, text, sizeof(text), 0) != (ssize_t)sizeof(text))
         return FOUND_OTHER;
-    bool is_in_use = !lock_first_byte(fd, F_WRLCK);
-    return is_in_use && strncmp(text, form, sizeof(text)) == 0 ? FOUND_GOOD : FOUND_OTHER;
+    bool is_wanted = file->is_lasting || !lock_first_byte(fd, F_WRLCK);
+    return is_wanted && strncmp(text, file->form, sizeof(text)) == 0 ? FOUND_GOOD : FOUND_OTHER;
 }
 
 /* The form comes last: a file without it was not finished. */
-static int fill(int fd, const char *path, const char *form, size_t size, struct error *reterr)
+static int fill(int fd, const char *path, const struct shared_file *file, struct error *reterr)
 {
     char text[SHARED_FILE_FORM_SIZE] = {0};
-    (void)snprintf(text, sizeof(text), "%s", form);
-    errno = posix_fallocate(fd, 0, (off_t)size);
+    (void)snprintf(text, sizeof(text), "%s", file->form);
+    errno = posix_fallocate(fd, 0, (off_t)(file->size + SHARED_FILE_FORM_SIZE));
     if (errno != 0 || pwrite(fd, text, sizeof(text), 0) != (ssize_t)sizeof(text))
         return fail(path, reterr);
     return 0;
 }
 
 /* Open, locked, what is of our form by then. */
-static int open_good(const char *path, const char *form, size_t size, int *ret_fd,
+static int open_good(const char *path, const struct shared_file *file, int *ret_fd,
                      struct error *reterr)
 {
     for (int i = 0; i < TRIES; i++) {
@@ -78,11 +79,11 @@ static int open_good(const char *path, const char *form, size_t size, int *ret_f
         /* O_NONBLOCK: a FIFO of that name is no reason to hang. */
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
         if (fd >= 0 && file_lock(fd) == 0)
-            found = look(fd, path, form, size);
+            found = look(fd, path, file);
         else if (fd >= 0 || (errno != EACCES && errno != ELOOP))
             result = fail(path, reterr);
         if (result == 0 && found == FOUND_NEW)
-            result = fill(fd, path, form, size, reterr);
+            result = fill(fd, path, file, reterr);
         if (result == 0 && found == FOUND_OTHER && unlink(path) != 0 && errno != ENOENT)
             result = fail(path, reterr);
         bool is_good = found == FOUND_GOOD || found == FOUND_NEW;
@@ -100,26 +101,29 @@ static int open_good(const char *path, const char *form, size_t size, int *ret_f
     return error_set(reterr, ERR_INTERNAL, "%s: replaced again and again by others.", path);
 }
 
-int shared_file_open(const struct config *cfg, const char *name, const char *form, size_t size,
-                     void **ret_memory, struct error *reterr)
+int shared_file_open(const struct config *cfg, const struct shared_file *file, void **ret_memory,
+                     int *ret_fd, struct error *reterr)
 {
     char path[PATH_MAX];
     int fd = -1;
-    if (snprintf(path, sizeof(path), "%s/%s", cfg->server_run_dir, name) >= (int)sizeof(path))
+    if (snprintf(path, sizeof(path), "%s/%s", cfg->server_run_dir, file->name) >= (int)sizeof(path))
         return error_set(reterr, ERR_INTERNAL, "server.run_dir is too long for a file's name.");
-    size += SHARED_FILE_FORM_SIZE;
-    if (open_good(path, form, size, &fd, reterr) != 0)
+    if (open_good(path, file, &fd, reterr) != 0)
         return -1;
     int result = user_give_descriptor(cfg->server_user, fd, reterr);
     void *memory = MAP_FAILED;
     if (result == 0) {
-        memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        memory = mmap(NULL, file->size + SHARED_FILE_FORM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+                      fd, 0);
         result = memory == MAP_FAILED ? fail(path, reterr) : 0;
     }
     (void)flock(fd, LOCK_UN); /* the mapping would keep it */
-    (void)close(fd);
     if (result == 0)
         *ret_memory = (char *)memory + SHARED_FILE_FORM_SIZE;
+    if (result == 0 && ret_fd)
+        *ret_fd = fd;
+    else
+        (void)close(fd);
     return result;
 }
 

@@ -430,7 +430,7 @@ static void test_garbage_in_the_file_does_no_harm(void **state)
     for (int fill = 0; fill < 3; fill++) {
         for (off_t i = 0; i < st.st_size; i++)
             bytes[i] = fill == 0 ? 0xff : fill == 1 ? 0x7f : (unsigned char)(i * 2654435761u >> 24);
-        assert_int_equal(pwrite(fd, bytes + 24, (size_t)st.st_size - 24, 24), st.st_size - 24);
+        assert_int_equal(pwrite(fd, bytes + 64, (size_t)st.st_size - 64, 64), st.st_size - 64);
         for (uint64_t i = 0; i < 1000; i++) {
             id_of(i * 104729, key.id);
             (void)usage_request(u, &key, NOW_US, &rate);
@@ -443,21 +443,37 @@ static void test_garbage_in_the_file_does_no_harm(void **state)
     usage_close(u);
 }
 
-static void test_a_link_or_a_folder_is_not_followed(void **state)
+static void test_a_link_is_replaced_and_a_folder_is_none(void **state)
 {
     struct auth_fixture *f = *state;
     struct usage *u = NULL;
     struct error err = {.code = ERR_NONE};
+    struct stat st;
     scratch_write(&f->scratch, "elsewhere", "", 0);
     char target[PATH_MAX];
     (void)snprintf(target, sizeof(target), "%s", auth_path(f, "elsewhere"));
     assert_int_equal(symlink(target, auth_path(f, "usage")), 0);
-    assert_int_equal(usage_open(&f->cfg, &u, &err), -1);
-    assert_int_equal(err.code, ERR_INTERNAL);
+    usage_close(open_usage(f));
+    assert_int_equal(stat(target, &st), 0);
+    assert_int_equal(st.st_size, 0);
     assert_int_equal(unlink(auth_path(f, "usage")), 0);
     assert_int_equal(mkdir(auth_path(f, "usage"), 0700), 0);
     assert_int_equal(usage_open(&f->cfg, &u, &err), -1);
+    assert_int_equal(err.code, ERR_INTERNAL);
     assert_null(u);
+}
+
+/* Plain CGI: each request is a process. */
+static void test_a_minute_is_used_up_for_who_comes_after_all_others(void **state)
+{
+    struct key_record key = key_of("aaaaaaaaaaaa");
+    struct usage_rate rate;
+    key.limits.requests_per_minute = 2;
+    for (int i = 0; i < 3; i++) {
+        struct usage *u = open_usage(*state);
+        assert_int_equal(usage_request(u, &key, NOW_US, &rate), i < 2);
+        usage_close(u);
+    }
 }
 
 int main(void)
@@ -477,7 +493,8 @@ int main(void)
         AUTH_TEST(test_a_rush_never_exceeds_the_limit_and_always_gets_through),
         AUTH_TEST(test_a_foreign_file_is_replaced),
         AUTH_TEST(test_garbage_in_the_file_does_no_harm),
-        AUTH_TEST(test_a_link_or_a_folder_is_not_followed),
+        AUTH_TEST(test_a_link_is_replaced_and_a_folder_is_none),
+        AUTH_TEST(test_a_minute_is_used_up_for_who_comes_after_all_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

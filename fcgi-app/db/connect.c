@@ -162,6 +162,17 @@ static void set_parameters(struct db_target *t, const struct db_settings *s,
     t->port_value = add_parameter(t, &count, "port", NULL);
 }
 
+/* libpq quotes what it could not read, where a password may stand: the url as a whole, a word of
+ * it. Single characters tell what was expected. */
+static int fail_url(struct error *reterr, const char *words)
+{
+    const char *end = words;
+    while (*end && *end != '\n' && (*end != '"' || (end[1] && end[2] == '"')))
+        end += *end == '"' ? 3 : 1;
+    return error_internal(reterr, "database.url: %.*s%s", (int)(end - words), words,
+                          *end == '"' ? "..." : "");
+}
+
 int db_target_parse(const struct db_settings *settings, struct arena *a,
                     struct db_target *ret_target, struct error *reterr)
 {
@@ -169,7 +180,7 @@ int db_target_parse(const struct db_settings *settings, struct arena *a,
     char *words = NULL;
     PQconninfoOption *options = PQconninfoParse(settings->url, &words);
     if (!options) {
-        (void)error_internal(reterr, "database.url: %s", words ? words : "out of memory");
+        (void)fail_url(reterr, words ? words : "out of memory");
         PQfreemem(words);
         return -1;
     }

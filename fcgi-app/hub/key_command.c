@@ -175,7 +175,7 @@ static int fail(const struct error *e)
         (void)fprintf(stderr, "gangsaw key: %s%s%s\n",
                       e->code == ERR_UNAVAILABLE
                           ? "the database is away"
-                          : "the database cannot be used; was it migrated (gangsaw migrate)?",
+                          : "the database cannot be used (`gangsaw migrate` makes its schema)",
                       e->cause[0] ? ": " : "", e->cause);
     return EXIT_FAILURE;
 }

@@ -263,6 +263,27 @@ static void test_a_wrong_url_is_told_and_never_connects(void **state)
     }
 }
 
+static void test_a_wrong_url_is_told_without_its_password(void **state)
+{
+    static const struct {
+        const char *url, *told;
+    } cases[] = {
+        {"postgresql://u:s3cret@[::1/x", "matching \"]\" in IPv6 host address in URI: ..."},
+        {"postgresql://u:s3cret%zz@h/x", "invalid percent-encoded token: ..."},
+        {"postgresql://u:\"s3cret\"@[::1/x", "in URI: ..."},
+        {"password=my s3cret", "missing \"=\" after ..."},
+        {"host=h password='s3cret", "unterminated quoted string in connection info string"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct db *db = open_url(cases[i].url, 1000, NULL);
+        struct error error = {.code = ERR_NONE};
+        assert_int_equal(db_query(db, *state, &ping, NULL, 0, NULL, &error), -1);
+        assert_non_null(strstr(error.cause, cases[i].told));
+        assert_null(strstr(error.cause, "s3cret"));
+        db_close(db);
+    }
+}
+
 static void test_one_failure_answers_for_all_who_share_the_breaker(void **state)
 {
     struct port p = port_open(false);
@@ -381,6 +402,7 @@ int main(void)
         WITH_ARENA(test_the_budget_holds_when_the_server_is_silent),
         WITH_ARENA(test_every_host_is_tried_and_named),
         WITH_ARENA(test_a_wrong_url_is_told_and_never_connects),
+        WITH_ARENA(test_a_wrong_url_is_told_without_its_password),
         WITH_ARENA(test_one_failure_answers_for_all_who_share_the_breaker),
         WITH_ARENA(test_what_was_sent_is_called_back_once_when_no_connection_can_be_made),
         WITH_ARENA(test_the_loss_is_told_once_over_many_attempts),

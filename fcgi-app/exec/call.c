@@ -7,11 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -44,32 +42,22 @@ void call_release(struct call *c)
     }
 }
 
-int call_connect(struct call *c, struct gang *g, struct payload *order, size_t body_size,
+int call_connect(struct call *c, int address_fd, struct payload *order, size_t body_size,
                  struct error *reterr)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d",
-                   gang_address_fd(g, c->task->class));
-    /* Runs that were given up stand in the backlog until an executor looks at them: when they fill
-     * it, connect() has to say so, not to wait. */
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", address_fd);
+    /* An executor that was taken over may leave its backlog full: connect() has to say so. */
     c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int on = 1;
     if (c->fd < 0 || setsockopt(c->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) != 0)
         return error_errno(reterr, "call: socket");
     if (connect(c->fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        (void)error_set(reterr, errno == EAGAIN ? ERR_OVERLOADED : ERR_UNAVAILABLE,
-                        "No executor takes runs at the moment.");
+        (void)error_set(reterr, ERR_UNAVAILABLE, "No executor takes runs at the moment.");
         return error_cause(reterr, "call: connect: %s", strerror(errno));
     }
     c->state = CALL_SENT;
-    /* What is given up stays queued until an executor looks at it: that must not hold memfds, whose
-     * memory belongs to nobody by then and whose descriptors count against every process of ours.
-     */
-    c->held = order->fd >= 0 ? order : NULL;
-    c->held_body_size = body_size;
-    struct payload nothing = PAYLOAD_INIT;
-    return c->held ? wire_send(c->fd, WIRE_OFFER, c->run, &nothing, 0, reterr)
-                   : wire_send(c->fd, WIRE_RUN, c->run, order, body_size, reterr);
+    return wire_send(c->fd, WIRE_RUN, c->run, order, body_size, reterr);
 }
 
 static int on_started(struct call *c, const struct wire_message *m, struct error *reterr)
@@ -81,9 +69,7 @@ static int on_started(struct call *c, const struct wire_message *m, struct error
     c->resident_before = (size_t)resident;
     c->started_us = clock_us();
     c->state = CALL_STARTED;
-    if (!c->held)
-        return 0;
-    return wire_send(c->fd, WIRE_RUN, c->run, c->held, c->held_body_size, reterr);
+    return 0;
 }
 
 static bool media_type_is_declared(const struct task_slot *slot, const char *media_type)
@@ -166,12 +152,27 @@ static uint64_t believable_memory(const struct call *c, uint64_t bytes)
     return bytes < most ? bytes : most;
 }
 
+struct usage {
+    uint64_t cpu_us, peak_bytes;
+    bool lingers;
+};
+
+static struct usage read_usage(struct wire_reader *r)
+{
+    struct usage u = {.cpu_us = wire_get_u64(r)};
+    u.peak_bytes = wire_get_u64(r);
+    u.lingers = wire_get_u64(r) != 0;
+    return u;
+}
+
 /* What the executor says that it took, as far as that is possible: metrics add it up. */
-static void note_usage(struct call *c, uint64_t cpu_us, uint64_t peak_bytes)
+static void end(struct call *c, const struct usage *u)
 {
     uint64_t most_us = (uint64_t)(clock_us() - c->started_us + LATE_US) * VERDICT_THREADS_MAX;
-    int64_t peak = (int64_t)believable_memory(c, peak_bytes);
-    c->cpu_us = (int64_t)(cpu_us < most_us ? cpu_us : most_us);
+    int64_t peak = (int64_t)believable_memory(c, u->peak_bytes);
+    c->state = CALL_ENDED;
+    c->lingers = u->lingers;
+    c->cpu_us = (int64_t)(u->cpu_us < most_us ? u->cpu_us : most_us);
     if (peak > c->peak_bytes)
         c->peak_bytes = peak;
 }
@@ -179,7 +180,7 @@ static void note_usage(struct call *c, uint64_t cpu_us, uint64_t peak_bytes)
 static int on_result(struct call *c, const struct wire_message *m, struct error *reterr)
 {
     struct wire_reader r = wire_record(m);
-    uint64_t cpu_us = wire_get_u64(&r), peak_bytes = wire_get_u64(&r);
+    struct usage used = read_usage(&r);
     if (c->state != CALL_STARTED || !wire_is_complete(&r))
         return error_internal(reterr, "call: a malformed RESULT");
     if (m->body_size > 0) {
@@ -189,8 +190,7 @@ static int on_result(struct call *c, const struct wire_message *m, struct error 
             return error_internal(reterr, "call: the result of %s is not strict JSON: %s",
                                   c->task->name, why.detail);
     }
-    note_usage(c, cpu_us, peak_bytes);
-    c->state = CALL_ENDED;
+    end(c, &used);
     return 0;
 }
 
@@ -207,7 +207,7 @@ static int on_error(struct call *c, const struct wire_message *m, struct error *
     uint64_t code = wire_get_u64(&r);
     const char *detail = wire_get_text(&r);
     const char *cause = wire_get_text(&r);
-    uint64_t cpu_us = wire_get_u64(&r), peak_bytes = wire_get_u64(&r);
+    struct usage used = read_usage(&r);
     if (c->state != CALL_STARTED || !wire_is_complete(&r))
         return error_internal(reterr, "call: a malformed ERROR");
     if (!code_is_for_tasks(code) || !utf8_is_valid(detail, strlen(detail)))
@@ -218,8 +218,7 @@ static int on_error(struct call *c, const struct wire_message *m, struct error *
         (void)error_cause(&c->error, "%s", cause);
     }
     c->failed = true;
-    note_usage(c, cpu_us, peak_bytes);
-    c->state = CALL_ENDED;
+    end(c, &used);
     return 0;
 }
 
@@ -283,15 +282,13 @@ bool call_withdraw(struct call *c)
     return c->state != CALL_STARTED;
 }
 
-void call_kill(const struct call *c)
+bool call_wait_idle(const struct call *c, int timeout_ms)
 {
-    int pidfd = c->executor > 0 ? pidfd_open(c->executor, 0) : -1;
-    /* Its pid can be another process's by now only if it died, and then the connection is closed.
-     */
-    struct pollfd connection = {.fd = c->fd, .events = 0};
-    bool is_there = poll(&connection, 1, 0) == 0 || !(connection.revents & POLLHUP);
-    if (pidfd >= 0 && is_there)
-        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-    if (pidfd >= 0)
-        (void)close(pidfd);
+    struct pollfd p = {.fd = c->fd, .events = POLLIN};
+    struct wire_message m;
+    struct error ignored;
+    if (poll(&p, 1, timeout_ms) <= 0 || wire_receive(c->fd, RECORD_MAX, &m, &ignored) <= 0)
+        return false;
+    payload_release(&m.payload);
+    return m.kind == WIRE_IDLE && m.run == c->run;
 }

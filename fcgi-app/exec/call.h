@@ -15,7 +15,7 @@
 enum call_state {
     CALL_SENT,    /* not started yet */
     CALL_STARTED, /* an executor computes it */
-    CALL_ENDED,   /* result or error has come: `failed` says which */
+    CALL_ENDED,   /* result or error has come: `failed` says which, `lingers` what follows */
     CALL_LOST,    /* the connection ended without an end message */
 };
 
@@ -25,13 +25,12 @@ struct call {
     int fd; /* the connection; -1: none */
     uint64_t run;
     enum call_state state;
-    pid_t executor;       /* who answered, by the kernel's word; 0 before */
-    int statm_fd;         /* its memory figures; -1 until sampled */
-    struct payload *held; /* an order in a memfd: sent once an executor has started the run */
-    size_t held_body_size;
+    pid_t executor;         /* who answered, by the kernel's word; 0 before */
+    int statm_fd;           /* its memory figures; -1 until sampled */
     size_t resident_before; /* the executor's memory before the run, by its own words */
     size_t output_left;
-    bool failed; /* ended by an error, in `error` */
+    bool failed;  /* ended by an error, in `error` */
+    bool lingers; /* the executor takes no run before it has said WIRE_IDLE, or leaves */
     struct error error;
     struct compute_output *outputs;
     int output_count, output_capacity;
@@ -47,10 +46,10 @@ void call_init(struct call *c, struct arena *a, const struct task_desc *task, ui
 void call_release(struct call *c);
 
 /*
- * Connect to an executor of the gang and send the order. Errors: ERR_UNAVAILABLE when there is
- * none, ERR_OVERLOADED when the backlog in front of them is full.
+ * Connect to the executor that listens at `address_fd`, and send the order. Errors: ERR_UNAVAILABLE
+ * when it does not take it.
  */
-int call_connect(struct call *c, struct gang *g, struct payload *order, size_t body_size,
+int call_connect(struct call *c, int address_fd, struct payload *order, size_t body_size,
                  struct error *reterr);
 
 /* Take one message; `fd` is readable. Errors: ERR_INTERNAL, ERR_TOO_LARGE: the executor is not to
@@ -72,7 +71,10 @@ size_t call_message_max(const struct call *c); /* bytes that the next message ma
  */
 bool call_withdraw(struct call *c);
 
-/* SIGKILL to the executor, if one has answered. */
-void call_kill(const struct call *c);
+/*
+ * After the end of a call that lingers: wait until the executor takes the next run. False when it
+ * has left, or `timeout_ms` are over.
+ */
+bool call_wait_idle(const struct call *c, int timeout_ms);
 
 #endif

@@ -5,30 +5,32 @@
 #include "exec/compute.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "exec/call.h"
 #include "exec/sandbox.h"
+#include "exec/turn.h"
 #include "exec/verdict.h"
 
 #define SAMPLE_US 100000         /* memory is looked at this often */
 #define EXIT_STATUS_WAIT_MS 1000 /* for the master to have reaped a dead executor */
 #define START_ATTEMPTS 5         /* executors that may die before they start the run */
-#define BACKLOG_WAIT_MS 10
-#define FIND_ATTEMPTS 100 /* of a millisecond */
+#define START_US 5000000         /* an idle executor takes its run, or is none */
+#define LOOK_AGAIN_US 1000000    /* who was to ring may have been killed before it did */
+#define FIND_ATTEMPTS 100        /* of a millisecond */
 
 struct wait {
     const struct compute_request *request;
     struct gang *gang;
     struct gang_place *place;
     struct call call;
-    struct control *control; /* the executor's; NULL before it started, and when it has ended */
-    int executor;
-    int64_t queue_deadline_us, run_deadline_us, kill_at_us, sample_at_us;
-    bool is_stopping, peer_left, watch_fired;
+    int executor;  /* that it has; -1: none */
+    pid_t process; /* which that was when it came, then who started the run */
+    int64_t queue_deadline_us, start_deadline_us, run_deadline_us, kill_at_us, sample_at_us;
+    bool is_stopping, was_withdrawn, peer_left, watch_fired;
     struct error reason; /* why it is being stopped, or has failed */
 };
 
@@ -40,33 +42,45 @@ static int set_overloaded(const struct wait *w, struct error *reterr, const char
         shape->slots[w->request->task->class], shape->queue_length, w->request->queue_seconds);
 }
 
+static struct control *control_of(const struct wait *w)
+{
+    return gang_control(w->gang, w->executor);
+}
+
+/* The executor is not to be trusted on, or to be stopped by all means. */
+static void end_executor(struct wait *w)
+{
+    gang_executor_retire(w->gang, w->executor, w->process);
+    gang_executor_kill(w->gang, w->executor, w->process);
+    w->call.state = CALL_LOST;
+}
+
 /*
- * Which executor answered. The master notes its pid right after it forked it, and the executor may
- * have been faster; or it has computed the run, ended and been reaped before we came to read that
- * it started: *ret_index is then -1. -1 when no executor has or had that pid.
+ * Is it the executor that started the run? One that died since it was handed out has a successor,
+ * whose pid the master notes right after it forked it. Or it has computed the run, left and been
+ * reaped before we came to read that it started.
  */
-static int find_executor(const struct wait *w, int *ret_index)
+static bool is_executor(const struct wait *w, pid_t pid)
 {
     int status;
     for (int tries = 0; tries < FIND_ATTEMPTS; tries++) {
-        *ret_index = gang_executor_of(w->gang, w->call.executor);
-        if (*ret_index >= 0 || gang_exit_status(w->gang, w->call.executor, 0, &status))
-            return 0;
+        if (pid == w->process || atomic_load(&gang_executor(w->gang, w->executor)->pid) == pid ||
+            gang_exit_status(w->gang, pid, 0, &status))
+            return true;
         (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
-    return -1;
+    return false;
 }
 
 static void enter_started(struct wait *w)
 {
-    if (find_executor(w, &w->executor) != 0) {
+    if (!is_executor(w, w->call.executor)) {
         (void)error_internal(&w->reason, "compute: started by a process that is no executor");
         w->is_stopping = true;
-        call_kill(&w->call);
-        w->call.state = CALL_LOST;
+        end_executor(w);
         return;
     }
-    w->control = w->executor >= 0 ? gang_control(w->gang, w->executor) : NULL;
+    w->process = w->call.executor;
     w->run_deadline_us = w->call.started_us + (int64_t)(w->request->seconds * 1e6);
     w->sample_at_us = w->call.started_us + SAMPLE_US;
     gang_place_enter(w->place, PLACE_RUNNING, w->call.run, w->executor);
@@ -77,8 +91,7 @@ static void begin_stop(struct wait *w)
 {
     w->is_stopping = true;
     w->kill_at_us = clock_us() + (int64_t)(w->request->grace_seconds * 1e6);
-    if (w->control)
-        atomic_store(&w->control->stop_run, w->call.run);
+    atomic_store(&control_of(w)->stop_run, w->call.run);
     gang_place_enter(w->place, PLACE_STOPPING, w->call.run, w->executor);
 }
 
@@ -90,18 +103,22 @@ static void give_up(struct wait *w)
         return;
     }
     /* An executor that started it in this very moment can no longer tell us anything: end it. */
-    if (!call_withdraw(&w->call))
-        call_kill(&w->call);
+    w->was_withdrawn = call_withdraw(&w->call);
     w->call.state = CALL_LOST;
     w->is_stopping = true;
+}
+
+static int set_peer_left(struct error *reterr)
+{
+    return error_set(reterr, ERR_STOPPED, "The client closed its connection.");
 }
 
 static void on_peer_left(struct wait *w)
 {
     w->peer_left = true;
-    if (w->is_stopping || (w->call.state != CALL_SENT && w->call.state != CALL_STARTED))
+    if (w->is_stopping)
         return;
-    (void)error_set(&w->reason, ERR_STOPPED, "The client closed its connection.");
+    (void)set_peer_left(&w->reason);
     give_up(w);
 }
 
@@ -113,8 +130,7 @@ static void on_message(struct wait *w)
         if (!w->is_stopping)
             w->reason = why;
         w->is_stopping = true;
-        call_kill(&w->call);
-        w->call.state = CALL_LOST;
+        end_executor(w);
         return;
     }
     if (before == CALL_SENT && w->call.state == CALL_STARTED)
@@ -143,9 +159,8 @@ static void check_usage(struct wait *w, int64_t now_us)
 static void on_time(struct wait *w)
 {
     int64_t now_us = clock_us();
-    if (w->call.state == CALL_SENT && now_us >= w->queue_deadline_us) {
-        (void)set_overloaded(w, &w->reason, "No executor became free in time");
-        give_up(w);
+    if (w->call.state == CALL_SENT && now_us >= w->start_deadline_us) {
+        end_executor(w);
     } else if (w->call.state == CALL_STARTED && !w->is_stopping) {
         if (now_us >= w->run_deadline_us) {
             (void)verdict_timed_out(w->request->seconds_limit, w->request->seconds, &w->reason);
@@ -154,54 +169,78 @@ static void on_time(struct wait *w)
             check_usage(w, now_us);
         }
     }
-    if (w->call.state == CALL_STARTED && w->is_stopping && now_us >= w->kill_at_us) {
-        call_kill(&w->call);
-        w->call.state = CALL_LOST;
-    }
+    if (w->call.state == CALL_STARTED && w->is_stopping && now_us >= w->kill_at_us)
+        end_executor(w);
 }
 
 static int64_t next_deadline_us(const struct wait *w)
 {
     if (w->call.state == CALL_SENT)
-        return w->queue_deadline_us;
+        return w->start_deadline_us;
     if (w->is_stopping)
         return w->kill_at_us;
     return w->run_deadline_us < w->sample_at_us ? w->run_deadline_us : w->sample_at_us;
 }
 
+/* Wait for `fd` to be readable, the peer to leave, or the deadline; tell the watch. What happened
+ * to the first two is in the results. */
+static void wait_for(struct wait *w, int fd, int64_t deadline_us, bool *ret_readable,
+                     bool *ret_peer_left)
+{
+    struct pollfd fds[3] = {{.fd = fd, .events = POLLIN},
+                            {.fd = w->peer_left ? -1 : w->request->peer_fd, .events = POLLRDHUP},
+                            {.fd = w->watch_fired ? -1 : w->request->watch.fd, .events = POLLIN}};
+    bool is_any = poll(fds, 3, clock_poll_ms(deadline_us)) > 0;
+    *ret_readable = is_any && fds[0].revents;
+    *ret_peer_left = is_any && fds[1].revents;
+    if (is_any && fds[2].revents) {
+        w->watch_fired = true;
+        w->request->watch.on_ready(w->request->watch.context);
+    }
+}
+
 /* Until the call has ended or is lost. */
 static void wait_for_end(struct wait *w)
 {
+    bool is_readable, has_left;
     while (w->call.state == CALL_SENT || w->call.state == CALL_STARTED) {
-        struct pollfd fds[3] = {
-            {.fd = w->call.fd, .events = POLLIN},
-            {.fd = w->peer_left ? -1 : w->request->peer_fd, .events = POLLRDHUP},
-            {.fd = w->watch_fired ? -1 : w->request->watch.fd, .events = POLLIN}};
-        if (poll(fds, 3, clock_poll_ms(next_deadline_us(w))) > 0) {
-            if (fds[0].revents)
-                on_message(w);
-            if (fds[1].revents)
-                on_peer_left(w);
-            if (fds[2].revents) {
-                w->watch_fired = true;
-                w->request->watch.on_ready(w->request->watch.context);
-            }
-        }
+        wait_for(w, w->call.fd, next_deadline_us(w), &is_readable, &has_left);
+        if (is_readable)
+            on_message(w);
+        if (has_left && w->call.state <= CALL_STARTED)
+            on_peer_left(w);
         on_time(w);
     }
+}
+
+/* Until the place has an executor. */
+static int wait_for_turn(struct wait *w, struct error *reterr)
+{
+    int bell = gang_bell_fd(w->gang, w->place);
+    turn_ask(w->gang, w->place);
+    while ((w->executor = turn_executor(w->place)) < 0) {
+        bool is_ringing, has_left;
+        uint64_t rings;
+        int64_t now_us = clock_us(), again_us = now_us + LOOK_AGAIN_US;
+        if (now_us >= w->queue_deadline_us)
+            return set_overloaded(w, reterr, "No executor became free in time");
+        wait_for(w, bell, again_us < w->queue_deadline_us ? again_us : w->queue_deadline_us,
+                 &is_ringing, &has_left);
+        if (has_left)
+            return set_peer_left(reterr);
+        if (is_ringing)
+            (void)!read(bell, &rings, sizeof(rings));
+    }
+    w->process = atomic_load(&gang_executor(w->gang, w->executor)->taking);
+    return 0;
 }
 
 static int describe_crash(const struct wait *w, struct error *reterr)
 {
     int status;
-    if (!gang_exit_status(w->gang, w->call.executor, EXIT_STATUS_WAIT_MS, &status)) {
-        /* It hung up on us and lives on: a slot is not lost to that. Unreaped, its pid is its own.
-         */
-        if (gang_executor_of(w->gang, w->call.executor) >= 0)
-            (void)kill(w->call.executor, SIGKILL);
+    if (!gang_exit_status(w->gang, w->process, EXIT_STATUS_WAIT_MS, &status))
         return error_set(reterr, ERR_UNAVAILABLE,
                          "The pool ended in the middle of this run; try again.");
-    }
     return verdict_crashed(status, reterr);
 }
 
@@ -221,42 +260,46 @@ static int conclude(struct wait *w, struct error *reterr)
     return 0;
 }
 
-/* The backlog is full of runs that were given up: wait a little for an executor to clear it. */
-static bool wait_for_backlog(struct wait *w, struct error *reterr)
+/* One attempt with one executor; false when it was none that could start the run. */
+static bool try_executor(struct wait *w, size_t body_size, struct error *reterr)
 {
-    struct pollfd peer = {.fd = w->request->peer_fd, .events = POLLRDHUP};
-    if (clock_us() >= w->queue_deadline_us) {
-        (void)set_overloaded(w, reterr, "No executor became free in time");
-        return false;
+    w->start_deadline_us = clock_us() + START_US;
+    if (call_connect(&w->call, gang_address_fd(w->gang, w->executor), w->request->body, body_size,
+                     reterr) == 0) {
+        wait_for_end(w);
+        (void)error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
     }
-    if (poll(&peer, 1, BACKLOG_WAIT_MS) > 0) {
-        (void)error_set(reterr, ERR_STOPPED, "The client closed its connection.");
-        return false;
-    }
-    return true;
+    /* Whoever hung up is dead, or was taken over. */
+    if (w->call.state != CALL_ENDED && !w->was_withdrawn)
+        end_executor(w);
+    return w->is_stopping || w->call.started_us != 0;
 }
 
-/* Send the order, again to another executor when one dies before it starts it. */
-static int send_and_wait(struct wait *w, struct arena *a, size_t body_size, struct error *reterr)
+static int wait_and_compute(struct wait *w, struct arena *a, size_t body_size, struct error *reterr)
 {
-    for (int attempt = 1;;) {
+    for (int attempt = 1;; attempt++) {
         uint64_t run = gang_new_run(w->gang);
         call_init(&w->call, a, w->request->task, run);
         gang_place_enter(w->place, PLACE_WAITING, run, -1);
-        if (call_connect(&w->call, w->gang, w->request->body, body_size, reterr) == 0) {
-            wait_for_end(w);
-            if (w->is_stopping || w->call.started_us != 0)
-                return conclude(w, reterr);
-            (void)error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
-        }
-        if (reterr->code == ERR_OVERLOADED) {
-            if (!wait_for_backlog(w, reterr))
-                return -1;
-        } else if (attempt++ == START_ATTEMPTS) {
+        if (wait_for_turn(w, reterr) != 0)
             return -1;
-        }
+        if (try_executor(w, body_size, reterr))
+            return conclude(w, reterr);
+        if (attempt == START_ATTEMPTS)
+            return -1;
+        turn_end(w->gang, w->place);
         call_release(&w->call);
     }
+}
+
+/* The executor to the next in line, as soon as it takes runs again. */
+static void leave(struct wait *w)
+{
+    int grace_ms = (int)(w->request->grace_seconds * 1000);
+    if (w->call.state == CALL_ENDED && w->call.lingers && !call_wait_idle(&w->call, grace_ms))
+        gang_executor_retire(w->gang, w->executor, w->process);
+    turn_end(w->gang, w->place);
+    gang_place_free(w->place);
 }
 
 static void fill_outcome(const struct wait *w, int64_t ended_us, struct compute_outcome *out)
@@ -313,7 +356,7 @@ int compute_run(struct gang *g, struct arena *a, const struct compute_request *r
         size_t body_size = request->body->size;
         result = encode_order(request, reterr);
         if (result == 0)
-            result = send_and_wait(&w, a, body_size, reterr);
+            result = wait_and_compute(&w, a, body_size, reterr);
     }
     int64_t ended_us = clock_us();
     fill_outcome(&w, ended_us, ret_outcome);
@@ -321,7 +364,8 @@ int compute_run(struct gang *g, struct arena *a, const struct compute_request *r
         gang_observe_run(g, class, ret_outcome->run_us);
     if (result != 0 && (reterr->code == ERR_OVERLOADED || reterr->code == ERR_UNAVAILABLE))
         ret_outcome->retry_after_s = gang_retry_after(g, class);
+    if (w.place)
+        leave(&w);
     call_release(&w.call);
-    gang_place_free(w.place);
     return result;
 }

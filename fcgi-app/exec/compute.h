@@ -2,7 +2,7 @@
 /*
  * compute.h - the waiting side: have a gang compute one run
  *
- * Waits for a place, for an executor, for the run's end, and meanwhile for the
+ * Waits for an executor's turn, for the run's end, and meanwhile for the
  * client to leave and for the deadlines. Whatever ends the wait, the executor is free or dead
  * afterwards: told to stop by its control page, killed when it does not obey within the grace.
  */

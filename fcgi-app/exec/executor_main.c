@@ -56,6 +56,8 @@ struct executor {
     struct arena *arena;
     long runs_left;
     bool is_trimmed; /* nothing was computed since the last trim */
+    bool has_looked; /* in this run */
+    bool keeps_much; /* memory or descriptors that runs left behind, by that look */
     int statm_fd;    /* our own memory figures, open before a sandbox closes the way there */
     size_t resident; /* by the last look at them */
     int64_t looked_us;
@@ -207,6 +209,15 @@ static void preload_modules(struct executor *e)
     arena_reset(e->arena);
 }
 
+/* Ready for the first run; what is said after that is nobody's business. */
+static void tell_ready(const struct executor *e)
+{
+    uint64_t one = 1;
+    atomic_store(&e->control->ready, 1);
+    (void)!write(EXECUTOR_FD_READY, &one, sizeof(one));
+    (void)close(EXECUTOR_FD_READY);
+}
+
 /* About max_runs, differently for each: a pool's executors must not go all at once. */
 static long jittered(long max_runs)
 {
@@ -243,48 +254,63 @@ static bool has_leaked_files(const struct executor *e)
     return fd < 0 || fd >= FILES_LEAKED;
 }
 
-/* What runs leave behind is not to be the next one's trouble: an executor that stays large, or
- * holds too many descriptors, is replaced by a fresh one. */
 static void look_at_self(struct executor *e)
 {
-    size_t most = (size_t)e->idle_mb << 20;
     e->resident = resident_bytes(e);
-    if (e->resident > most)
-        give_memory_back(e);
     atomic_store(&e->control->resident, e->resident);
-    if (e->resident > most || has_leaked_files(e))
-        e->runs_left = 0;
-    run_skip_usage(e->resident);
+    e->keeps_much = e->resident > (size_t)e->idle_mb << 20 || has_leaked_files(e);
+    e->has_looked = true;
     e->looked_us = clock_us();
+}
+
+/* What runs leave behind is not to be the next one's trouble: an executor that stays large, or
+ * holds too many descriptors, is replaced by a fresh one. */
+static void give_back(struct executor *e)
+{
+    give_memory_back(e);
+    look_at_self(e);
+    if (e->keeps_much)
+        e->runs_left = 0;
 }
 
 static void on_idle(struct executor *e)
 {
     if (!e->is_trimmed) {
-        give_memory_back(e);
-        look_at_self(e);
+        give_back(e);
+        run_skip_usage(e->resident);
     }
     e->is_trimmed = true;
 }
 
-/* Runs of some microseconds come by the hundred in a burst; what they can leave behind within a
- * millisecond is little. */
+/* Before a run's end is told: may another follow at once? Runs of some microseconds come by the
+ * hundred in a burst; what they can leave behind within a millisecond is little. */
+static bool lingers(struct executor *e)
+{
+    e->has_looked = false;
+    if (e->is_listening || clock_us() - e->looked_us >= LOOK_US)
+        look_at_self(e);
+    return e->keeps_much || e->runs_left <= 0;
+}
+
 static void clean_up(struct executor *e)
 {
     arena_reset(e->arena);
     e->is_trimmed = false;
-    if (e->is_listening || clock_us() - e->looked_us >= LOOK_US)
-        look_at_self(e);
+    if (e->keeps_much)
+        give_back(e);
+    if (e->has_looked)
+        run_skip_usage(e->resident);
 }
 
-/* Say that the run begins. A run that nobody waits for any more is not begun. */
-static int announce(const struct executor *e, int fd, uint64_t run)
+/* Say that a run begins, or that the next one may come. A run that nobody waits for any more is not
+ * begun. */
+static int announce(const struct executor *e, int fd, enum wire_kind kind, uint64_t run)
 {
     struct error why;
     struct payload record = PAYLOAD_INIT;
     struct wire_writer w = {.payload = &record, .error = &why};
     wire_put_u64(&w, e->resident);
-    int result = w.failed ? -1 : wire_send(fd, WIRE_STARTED, run, &record, 0, &why);
+    int result = w.failed ? -1 : wire_send(fd, kind, run, &record, 0, &why);
     payload_release(&record);
     return result;
 }
@@ -292,15 +318,20 @@ static int announce(const struct executor *e, int fd, uint64_t run)
 static int compute(struct executor *e, int fd, const struct wire_message *m)
 {
     struct error error = {0};
+    struct run_usage used = {0};
     struct order order;
     const struct task *task;
-    struct run *run;
-    if (order_decode(m, e->arena, &order, &error) != 0 ||
-        module_find_task(e->modules, order.module, order.task, &task, &error) != 0 ||
-        run_new(e->arena, m, &order, e->control, &run, &error) != 0)
-        return run_send_error(fd, m->run, &error, &(struct run_usage){0});
-    e->runs_left--;
-    return run_compute(run, task, fd);
+    struct run *run = NULL;
+    int result = -1;
+    if (order_decode(m, e->arena, &order, &error) == 0 &&
+        module_find_task(e->modules, order.module, order.task, &task, &error) == 0 &&
+        run_new(e->arena, m, &order, e->control, &run, &error) == 0) {
+        e->runs_left--;
+        result = run_compute(run, task, fd, &used, &error);
+    }
+    used.lingers = lingers(e);
+    return result == 0 ? run_send_result(run, fd, &used)
+                       : run_send_error(run, fd, m->run, &error, &used);
 }
 
 /* Take the order from a connection, announce the run and compute it. */
@@ -310,15 +341,14 @@ static void serve_connection(struct executor *e, int fd)
     struct error why;
     if (wire_receive(fd, ORDER_MAX, &m, &why) <= 0)
         return;
-    int result = announce(e, fd, m.run);
-    if (result == 0 && m.kind == WIRE_OFFER) {
-        payload_release(&m.payload);
-        result = wire_receive(fd, ORDER_MAX, &m, &why) > 0 ? 0 : -1;
-    }
+    int result = announce(e, fd, WIRE_STARTED, m.run);
     if (result == 0)
-        (void)compute(e, fd, &m);
+        result = compute(e, fd, &m);
+    bool has_lingered = result == 0 && (e->keeps_much || e->runs_left <= 0);
     payload_release(&m.payload);
     clean_up(e);
+    if (has_lingered && e->runs_left > 0)
+        (void)announce(e, fd, WIRE_IDLE, m.run);
 }
 
 static void set_receive_timeout(int fd, int seconds)
@@ -368,7 +398,7 @@ static bool serve_next(struct executor *e)
 /* Under a runner: one connection for life, which says when it is ready. */
 static void serve_connected(struct executor *e)
 {
-    if (announce(e, e->socket_fd, 0) != 0)
+    if (announce(e, e->socket_fd, WIRE_STARTED, 0) != 0)
         return;
     while (e->runs_left > 0 && serve_next(e))
         continue;
@@ -394,7 +424,7 @@ int main(int argc, char **argv)
     e.resident = resident_bytes(&e);
     atomic_store(&e.control->resident, e.resident);
     run_skip_usage(e.resident);
-    atomic_store(&e.control->ready, 1);
+    tell_ready(&e);
     if (e.is_listening)
         serve_listening(&e);
     else

@@ -9,10 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -23,8 +26,7 @@
 
 #define GANG_MAGIC 0x47414e47u
 #define EXIT_RING 256
-#define BACKLOG \
-    1024 /* every place, and as many again that were given up while all executors were busy */
+#define BACKLOG 64 /* who has an executor connects to it: one, and a few that gave up at once */
 
 /* How an executor ended: pid in the upper half, wait status in the lower. 0: empty. */
 struct exit_entry {
@@ -36,6 +38,7 @@ struct header {
     uint32_t header_size; /* with magic: is it our build's layout? */
     struct gang_shape shape;
     _Atomic uint64_t last_run;
+    _Atomic uint64_t last_ticket[TASK_CLASS_COUNT];
     _Atomic int64_t mean_run_us[TASK_CLASS_COUNT];
     _Atomic uint32_t exit_count;
     struct exit_entry exits[EXIT_RING];
@@ -44,9 +47,10 @@ struct header {
 struct gang {
     struct header *header; /* the mapping */
     size_t size;
-    int memory_fd;
-    int listen_fd[TASK_CLASS_COUNT];
-    int address_fd[TASK_CLASS_COUNT];
+    int *listen_fds; /* of each executor; NULL for who joined */
+    int *fds;        /* as gang_descriptor() has them: memory, addresses, bells */
+    int fd_count;
+    int ready_fd; /* -1 for who joined */
     struct gang_place *places;
     struct gang_executor *executors;
     int place_count, executor_count;
@@ -73,9 +77,24 @@ static void lay_out(struct gang *g, const struct gang_shape *shape)
     g->size = at + (size_t)g->executor_count * CONTROL_PAGE_SIZE;
 }
 
+/* With room for the descriptors, of which none is open yet. */
+static int make_room(struct gang *g, bool is_creator, struct error *reterr)
+{
+    int count = 1 + g->executor_count + g->place_count;
+    g->fds = malloc((size_t)count * sizeof(*g->fds));
+    g->listen_fds = is_creator ? malloc((size_t)g->executor_count * sizeof(*g->fds)) : NULL;
+    if (!g->fds || (is_creator && !g->listen_fds))
+        return error_errno(reterr, "gang: malloc");
+    for (g->fd_count = 0; g->fd_count < count; g->fd_count++)
+        g->fds[g->fd_count] = -1;
+    for (int i = 0; is_creator && i < g->executor_count; i++)
+        g->listen_fds[i] = -1;
+    return 0;
+}
+
 static int map(struct gang *g, struct error *reterr)
 {
-    void *memory = mmap(NULL, g->size, PROT_READ | PROT_WRITE, MAP_SHARED, g->memory_fd, 0);
+    void *memory = mmap(NULL, g->size, PROT_READ | PROT_WRITE, MAP_SHARED, g->fds[0], 0);
     if (memory == MAP_FAILED)
         return error_errno(reterr, "gang: mmap");
     g->header = memory;
@@ -85,41 +104,58 @@ static int map(struct gang *g, struct error *reterr)
 }
 
 /*
- * A listening socket whose name is gone at once: nobody but those who inherit `address_fd` can
+ * A listening socket whose name is gone at once: nobody but those who inherit the address can
  * connect (through /proc/self/fd), and a killed master leaves no file behind.
  */
-static int listen_privately(struct gang *g, int class, int backlog, struct error *reterr)
+static int listen_privately(const char *directory, int *ret_listen_fd, int *ret_address_fd,
+                            struct error *reterr)
 {
-    char directory[] = "/tmp/gangsaw-XXXXXX";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (!mkdtemp(directory))
-        return error_errno(reterr, "gang: mkdtemp");
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/exec", directory);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int fd = *ret_listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     int result = 0;
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(fd, backlog) != 0)
+        listen(fd, BACKLOG) != 0)
         result = error_errno(reterr, "gang: listen");
-    g->listen_fd[class] = fd;
     if (result == 0) {
-        g->address_fd[class] = open(address.sun_path, O_PATH | O_CLOEXEC);
-        if (g->address_fd[class] < 0)
+        *ret_address_fd = open(address.sun_path, O_PATH | O_CLOEXEC);
+        if (*ret_address_fd < 0)
             result = error_errno(reterr, "gang: open");
     }
     (void)unlink(address.sun_path);
+    return result;
+}
+
+static int open_sockets(struct gang *g, struct error *reterr)
+{
+    char directory[] = "/tmp/gangsaw-XXXXXX";
+    int result = 0;
+    if (!mkdtemp(directory))
+        return error_errno(reterr, "gang: mkdtemp");
+    for (int i = 0; i < g->executor_count && result == 0; i++)
+        result = listen_privately(directory, &g->listen_fds[i], &g->fds[1 + i], reterr);
     (void)rmdir(directory);
     return result;
 }
 
-static struct gang *gang_new(void)
+static int open_bells(struct gang *g, struct error *reterr)
 {
-    struct gang *g = calloc(1, sizeof(*g));
-    if (!g)
-        return NULL;
-    g->memory_fd = -1;
-    for (int c = 0; c < TASK_CLASS_COUNT; c++)
-        g->listen_fd[c] = g->address_fd[c] = -1;
-    return g;
+    g->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    bool is_open = g->ready_fd >= 0;
+    for (int i = 1 + g->executor_count; i < g->fd_count; i++) {
+        g->fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        is_open = is_open && g->fds[i] >= 0;
+    }
+    return is_open ? 0 : error_errno(reterr, "gang: eventfd");
+}
+
+static int open_memory(struct gang *g, struct error *reterr)
+{
+    int fd = g->fds[0] = memfd_create("gangsaw-gang", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 || ftruncate(fd, (off_t)g->size) != 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        return error_errno(reterr, "gang: memfd");
+    return map(g, reterr);
 }
 
 static void fill_in(struct gang *g, const struct gang_shape *shape)
@@ -127,11 +163,21 @@ static void fill_in(struct gang *g, const struct gang_shape *shape)
     g->header->magic = GANG_MAGIC;
     g->header->header_size = sizeof(struct header);
     g->header->shape = *shape;
-    int i = 0;
+    int executor = 0, place = 0;
     for (int c = 0; c < TASK_CLASS_COUNT; c++) {
         for (int k = 0; k < shape->slots[c]; k++)
-            g->executors[i++].class = c;
+            g->executors[executor++].class = c;
+        for (int k = 0; k < class_places(shape, c); k++)
+            g->places[place++].class = c;
     }
+}
+
+static struct gang *gang_new(void)
+{
+    struct gang *g = calloc(1, sizeof(*g));
+    if (g)
+        g->ready_fd = -1;
+    return g;
 }
 
 int gang_create(const struct gang_shape *shape, struct gang **ret_gang, struct error *reterr)
@@ -140,20 +186,42 @@ int gang_create(const struct gang_shape *shape, struct gang **ret_gang, struct e
     if (!g)
         return error_errno(reterr, "gang: calloc");
     lay_out(g, shape);
-    g->memory_fd = memfd_create("gangsaw-gang", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (g->memory_fd < 0 || ftruncate(g->memory_fd, (off_t)g->size) != 0 ||
-        fcntl(g->memory_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-        (void)error_errno(reterr, "gang: memfd");
-        goto fail;
+    if (make_room(g, true, reterr) != 0 || open_memory(g, reterr) != 0 ||
+        open_sockets(g, reterr) != 0 || open_bells(g, reterr) != 0) {
+        gang_close(g);
+        return -1;
     }
+    fill_in(g, shape);
+    *ret_gang = g;
+    return 0;
+}
+
+/* The layout that the mapping's creator used, if it was this build. */
+static int read_layout(struct gang *g, int memory_fd, struct error *reterr)
+{
+    struct header header;
+    struct stat st;
+    if (fstat(memory_fd, &st) != 0 ||
+        pread(memory_fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
+        return error_errno(reterr, "gang: read");
+    if (header.magic == GANG_MAGIC && header.header_size == sizeof(header))
+        lay_out(g, &header.shape);
+    if (g->size == 0 || (off_t)g->size != st.st_size)
+        return error_internal(reterr, "gang: the master runs another build; restart the pool");
+    return 0;
+}
+
+int gang_join(int first_fd, struct gang **ret_gang, struct error *reterr)
+{
+    struct gang *g = gang_new();
+    if (!g)
+        return error_errno(reterr, "gang: calloc");
+    if (read_layout(g, first_fd, reterr) != 0 || make_room(g, false, reterr) != 0)
+        goto fail;
+    for (int i = 0; i < g->fd_count; i++)
+        g->fds[i] = first_fd + i;
     if (map(g, reterr) != 0)
         goto fail;
-    fill_in(g, shape);
-    for (int c = 0; c < TASK_CLASS_COUNT; c++) {
-        if (shape->slots[c] > 0 &&
-            listen_privately(g, c, class_places(shape, c) + BACKLOG, reterr) != 0)
-            goto fail;
-    }
     *ret_gang = g;
     return 0;
 
@@ -162,37 +230,12 @@ fail:
     return -1;
 }
 
-int gang_join(int memory_fd, const int socket_fds[TASK_CLASS_COUNT], struct gang **ret_gang,
-              struct error *reterr)
+static void close_all(const int *fds, int count)
 {
-    struct gang *g = gang_new();
-    if (!g)
-        return error_errno(reterr, "gang: calloc");
-    g->memory_fd = memory_fd;
-    for (int c = 0; c < TASK_CLASS_COUNT; c++)
-        g->address_fd[c] = socket_fds[c];
-
-    struct header header;
-    struct stat st;
-    if (fstat(memory_fd, &st) != 0 ||
-        pread(memory_fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header)) {
-        (void)error_errno(reterr, "gang: read");
-        goto fail;
+    for (int i = 0; fds && i < count; i++) {
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
     }
-    if (header.magic == GANG_MAGIC && header.header_size == sizeof(header))
-        lay_out(g, &header.shape);
-    if (g->size == 0 || (off_t)g->size != st.st_size) {
-        (void)error_internal(reterr, "gang: the master runs another build; restart the pool");
-        goto fail;
-    }
-    if (map(g, reterr) != 0)
-        goto fail;
-    *ret_gang = g;
-    return 0;
-
-fail:
-    gang_close(g);
-    return -1;
 }
 
 void gang_close(struct gang *g)
@@ -201,30 +244,47 @@ void gang_close(struct gang *g)
         return;
     if (g->header)
         (void)munmap(g->header, g->size);
-    if (g->memory_fd >= 0)
-        (void)close(g->memory_fd);
-    for (int c = 0; c < TASK_CLASS_COUNT; c++) {
-        if (g->listen_fd[c] >= 0)
-            (void)close(g->listen_fd[c]);
-        if (g->address_fd[c] >= 0)
-            (void)close(g->address_fd[c]);
-    }
+    close_all(g->fds, g->fd_count);
+    close_all(g->listen_fds, g->executor_count);
+    close_all(&g->ready_fd, 1);
+    free(g->fds);
+    free(g->listen_fds);
     free(g);
+}
+
+int gang_descriptor_count(const struct gang *g)
+{
+    return g->fd_count;
+}
+
+int gang_descriptor(const struct gang *g, int i)
+{
+    return g->fds[i];
 }
 
 int gang_memory_fd(const struct gang *g)
 {
-    return g->memory_fd;
+    return g->fds[0];
 }
 
-int gang_address_fd(const struct gang *g, enum task_class class)
+int gang_listen_fd(const struct gang *g, int executor)
 {
-    return g->address_fd[class];
+    return g->listen_fds[executor];
 }
 
-int gang_listen_fd(const struct gang *g, enum task_class class)
+int gang_address_fd(const struct gang *g, int executor)
 {
-    return g->listen_fd[class];
+    return g->fds[1 + executor];
+}
+
+int gang_bell_fd(const struct gang *g, const struct gang_place *p)
+{
+    return g->fds[1 + g->executor_count + (int)(p - g->places)];
+}
+
+int gang_ready_fd(const struct gang *g)
+{
+    return g->ready_fd;
 }
 
 const struct gang_shape *gang_shape(const struct gang *g)
@@ -271,7 +331,7 @@ struct gang_place *gang_place(const struct gang *g, int i)
     return &g->places[i];
 }
 
-static struct gang_place *first_place(const struct gang *g, enum task_class class, int *ret_count)
+struct gang_place *gang_class_places(const struct gang *g, enum task_class class, int *ret_count)
 {
     int first = 0;
     for (int c = 0; c < (int)class; c++)
@@ -283,7 +343,7 @@ static struct gang_place *first_place(const struct gang *g, enum task_class clas
 void gang_load(const struct gang *g, enum task_class class, int *ret_taken, int *ret_busy)
 {
     int count;
-    struct gang_place *p = first_place(g, class, &count);
+    struct gang_place *p = gang_class_places(g, class, &count);
     *ret_taken = *ret_busy = 0;
     for (int i = 0; i < count; i++) {
         if (atomic_load_explicit(&p[i].owner, memory_order_relaxed) == 0)
@@ -298,7 +358,7 @@ struct gang_place *gang_place_take(struct gang *g, enum task_class class, const 
                                    const char *request_id)
 {
     int count;
-    struct gang_place *places = first_place(g, class, &count);
+    struct gang_place *places = gang_class_places(g, class, &count);
     for (int i = 0; i < count; i++) {
         struct gang_place *p = &places[i];
         int32_t nobody = 0;
@@ -334,7 +394,7 @@ static int64_t mean_run_us(const struct gang *g, enum task_class class)
 {
     int64_t sum_us = 0, now_us = clock_us();
     int count, running = 0;
-    const struct gang_place *p = first_place(g, class, &count);
+    const struct gang_place *p = gang_class_places(g, class, &count);
     for (int i = 0; i < count; i++) {
         if (atomic_load(&p[i].owner) == 0 || atomic_load(&p[i].state) == PLACE_WAITING)
             continue;
@@ -372,6 +432,11 @@ uint64_t gang_new_run(struct gang *g)
     return atomic_fetch_add_explicit(&g->header->last_run, 1, memory_order_relaxed) + 1;
 }
 
+uint64_t gang_new_ticket(struct gang *g, enum task_class class)
+{
+    return atomic_fetch_add_explicit(&g->header->last_ticket[class], 1, memory_order_relaxed) + 1;
+}
+
 static struct exit_entry *find_exit(const struct gang *g, pid_t pid)
 {
     for (int i = 0; i < EXIT_RING; i++) {
@@ -391,35 +456,36 @@ void gang_executor_started(struct gang *g, int i, pid_t pid)
     atomic_store(&g->executors[i].pid, (int32_t)pid);
 }
 
+void gang_executor_ready(struct gang *g, int i)
+{
+    atomic_store(&g->executors[i].taking, atomic_load(&g->executors[i].pid));
+}
+
 void gang_executor_ended(struct gang *g, int i, int status)
 {
     struct control *control = gang_control(g, i);
+    atomic_store(&g->executors[i].taking, 0);
     pid_t pid = atomic_exchange(&g->executors[i].pid, 0);
     uint32_t n = atomic_fetch_add(&g->header->exit_count, 1) % EXIT_RING;
     atomic_store(&g->header->exits[n].value, (uint64_t)(uint32_t)pid << 32 | (uint32_t)status);
     memset(control, 0, sizeof(*control));
 }
 
-bool gang_run_is_wanted(const struct gang *g, uint64_t run)
+void gang_executor_retire(struct gang *g, int i, pid_t pid)
 {
-    for (int i = 0; i < g->place_count; i++) {
-        if (atomic_load(&g->places[i].owner) != 0 && atomic_load(&g->places[i].run) == run)
-            return true;
-    }
-    return false;
+    int32_t taking = (int32_t)pid;
+    (void)atomic_compare_exchange_strong(&g->executors[i].taking, &taking, 0);
 }
 
-void gang_worker_ended(struct gang *g, pid_t pid)
+void gang_executor_kill(struct gang *g, int i, pid_t pid)
 {
-    for (int i = 0; i < g->place_count; i++) {
-        if (atomic_load(&g->places[i].owner) == pid)
-            gang_place_free(&g->places[i]);
-    }
-}
-
-void gang_condemn(struct gang *g, int i, pid_t pid)
-{
-    atomic_store(&g->executors[i].condemned, (int32_t)pid);
+    int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    /* The creator takes the pid out right after it has reaped: what still stands there now was that
+     * process when pidfd_open() looked. */
+    if (pidfd >= 0 && atomic_load(&g->executors[i].pid) == pid)
+        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+    if (pidfd >= 0)
+        (void)close(pidfd);
 }
 
 bool gang_exit_status(const struct gang *g, pid_t pid, int timeout_ms, int *ret_status)

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * gang.h - executors, the places in front of them, and who may have one
+ * gang.h - executors, and the places in front of them
  *
  * One shared mapping per generation of a pool. Its creator (the master) starts the executors
  * and reaps them; workers join it, take a place for each admitted request and compute
  * through it (exec/compute.h). A place is owned by the worker whose pid stands in it, taken
  * with one compare-and-swap and given back by the master when that worker died: none can leak.
- * A class has slots + queue_length places, so the waiting room is bounded exactly.
+ * A class has slots + queue_length places, so the waiting room is bounded exactly. Which place has
+ * which executor is settled by exec/turn.h.
+ *
+ * Each executor listens on a socket of its own, so that one which was taken over by its input can
+ * reach the run that it was given and no other.
  */
 #ifndef EXEC_GANG_H
 #define EXEC_GANG_H
@@ -29,7 +33,9 @@ struct gang_shape {
 };
 
 struct gang_place {
-    _Atomic int32_t owner;     /* pid of the worker; 0: free */
+    _Atomic int32_t owner; /* pid of the worker; 0: free */
+    int32_t class;
+    _Atomic uint64_t turn;     /* in the line for an executor, or which one it has: exec/turn.h */
     _Atomic int32_t state;     /* enum place_state */
     _Atomic int32_t executor;  /* its number while running, else -1 */
     _Atomic uint64_t run;      /* the number it waits for or runs under */
@@ -42,29 +48,34 @@ struct gang_executor {
     _Atomic int32_t pid; /* 0: none at the moment */
     int32_t class;
     _Atomic int64_t started_us;
-    _Atomic int32_t condemned; /* pid that its parent is asked to kill */
+    _Atomic int32_t taking; /* the pid, while that process takes runs; else 0 */
+    _Atomic int32_t holder; /* pid of the worker that handed it to a place; 0: nobody has it */
 };
 
 struct gang;
 
 /*
- * Create the mapping and a private listening socket for each class that has slots.
- * The sockets have no name left in the file system: who joins connects through the descriptors.
+ * Create the mapping, a listening socket for each executor and a bell for each place. The sockets
+ * have no name left in the file system: who joins connects through the descriptors.
  */
 int gang_create(const struct gang_shape *shape, struct gang **ret_gang, struct error *reterr);
 
 /*
- * Join one: `memory_fd` and `socket_fds` (O_PATH, -1 where a class has no slots) are
- * gang_memory_fd() and gang_address_fd(), inherited. Takes the descriptors over. Errors:
- * ERR_INTERNAL when the mapping is another build's.
+ * Join one: its descriptors, inherited, stand at `first_fd` and the numbers behind it. Takes them
+ * over on success. Errors: ERR_INTERNAL when the mapping is another build's.
  */
-int gang_join(int memory_fd, const int socket_fds[TASK_CLASS_COUNT], struct gang **ret_gang,
-              struct error *reterr);
+int gang_join(int first_fd, struct gang **ret_gang, struct error *reterr);
 void gang_close(struct gang *g); /* NULL is fine */
 
+/* What a worker has to inherit, in this order. */
+int gang_descriptor_count(const struct gang *g);
+int gang_descriptor(const struct gang *g, int i);
+
 int gang_memory_fd(const struct gang *g);
-int gang_address_fd(const struct gang *g, enum task_class class); /* O_PATH, to connect to */
-int gang_listen_fd(const struct gang *g, enum task_class class);  /* the creator's, for executors */
+int gang_listen_fd(const struct gang *g, int executor);  /* the creator's, for the executor */
+int gang_address_fd(const struct gang *g, int executor); /* O_PATH, to connect to */
+int gang_bell_fd(const struct gang *g, const struct gang_place *p); /* an eventfd, non-blocking */
+int gang_ready_fd(const struct gang *g); /* the creator's eventfd: an executor has become ready */
 const struct gang_shape *gang_shape(const struct gang *g);
 
 int gang_executor_count(const struct gang *g);
@@ -77,13 +88,16 @@ int gang_executor_of(const struct gang *g, pid_t pid); /* -1 when none of that p
 int gang_place_count(const struct gang *g); /* of all classes */
 struct gang_place *gang_place(const struct gang *g, int i);
 
+/* The places of a class: the first of *ret_count. */
+struct gang_place *gang_class_places(const struct gang *g, enum task_class class, int *ret_count);
+
 /* How many places of `class` are taken, and how many of those are computing. */
 void gang_load(const struct gang *g, enum task_class class, int *ret_taken, int *ret_busy);
 
 /* Take a place for the calling process; NULL when all are taken. */
 struct gang_place *gang_place_take(struct gang *g, enum task_class class, const char *task,
                                    const char *request_id);
-void gang_place_free(struct gang_place *p); /* NULL is fine */
+void gang_place_free(struct gang_place *p); /* after turn_end(); NULL is fine */
 void gang_place_enter(struct gang_place *p, enum place_state state, uint64_t run, int executor);
 
 /* Seconds after which a place should be free, from the pool's own figures: 1 to 60. */
@@ -95,20 +109,20 @@ void gang_observe_run(struct gang *g, enum task_class class, int64_t run_us);
 /* A run number that is unique within the gang, never 0. */
 uint64_t gang_new_run(struct gang *g);
 
-/* The creator's notes: executor `i` lives as `pid`; a child of that pid ended with a wait status.
- */
+/* A number for the next one in the line of a class. */
+uint64_t gang_new_ticket(struct gang *g, enum task_class class);
+
+/* The creator's notes: executor `i` lives as `pid`; it takes runs; it ended with a wait status. */
 void gang_executor_started(struct gang *g, int i, pid_t pid);
+void gang_executor_ready(struct gang *g, int i);
 void gang_executor_ended(struct gang *g, int i, int status);
 
-/* Does any place stand for this run? If not, nobody waits for it any more. */
-bool gang_run_is_wanted(const struct gang *g, uint64_t run);
+/* Executor `i` is to be handed to nobody any more while it is process `pid`: it leaves, or broke
+ * the protocol. Whoever lives on after that is killed by the creator. */
+void gang_executor_retire(struct gang *g, int i, pid_t pid);
 
-/* Free all places of a worker that died. */
-void gang_worker_ended(struct gang *g, pid_t pid);
-
-/* Ask the parent of executor `i`, if it still is process `pid`, to kill it: it broke the protocol.
- */
-void gang_condemn(struct gang *g, int i, pid_t pid);
+/* SIGKILL to executor `i` if it still is process `pid`, which is retired. */
+void gang_executor_kill(struct gang *g, int i, pid_t pid);
 
 /* How executor `pid` ended. Waits up to `timeout_ms` for its parent to know; false after that. */
 bool gang_exit_status(const struct gang *g, pid_t pid, int timeout_ms, int *ret_status);

@@ -187,9 +187,19 @@ static void put_usage(struct wire_writer *w, const struct run_usage *used)
 {
     wire_put_u64(w, (uint64_t)used->cpu_us);
     wire_put_u64(w, (uint64_t)used->peak_bytes);
+    wire_put_u64(w, used->lingers);
 }
 
-int run_send_error(int fd, uint64_t run, const struct error *error, const struct run_usage *used)
+static void release(struct run *run)
+{
+    if (run)
+        cJSON_Delete(run->result);
+    if (run)
+        run->result = NULL;
+}
+
+int run_send_error(struct run *run, int fd, uint64_t number, const struct error *error,
+                   const struct run_usage *used)
 {
     struct error why;
     struct payload payload = PAYLOAD_INIT;
@@ -198,8 +208,9 @@ int run_send_error(int fd, uint64_t run, const struct error *error, const struct
     wire_put_text(&w, error->detail);
     wire_put_text(&w, error->cause);
     put_usage(&w, used);
-    int result = w.failed ? -1 : wire_send(fd, WIRE_ERROR, run, &payload, 0, &why);
+    int result = w.failed ? -1 : wire_send(fd, WIRE_ERROR, number, &payload, 0, &why);
     payload_release(&payload);
+    release(run);
     return result;
 }
 
@@ -216,20 +227,23 @@ static int send_output(const struct run_output *out, int fd, struct error *reter
     return result;
 }
 
-static int send_result(const struct run *run, int fd, const struct run_usage *used,
-                       struct error *reterr)
+int run_send_result(struct run *run, int fd, const struct run_usage *used)
 {
+    struct error why;
     struct payload payload = PAYLOAD_INIT;
     size_t size = 0;
     const char *text = run->result ? json_print(run->arena, run->result, &size) : "";
-    int result = payload_reserve(&payload, size + 2 * sizeof(uint64_t), reterr);
+    int result = payload_reserve(&payload, size + 3 * sizeof(uint64_t), &why);
     if (result == 0)
-        result = payload_append(&payload, text, size, reterr);
-    struct wire_writer w = {.payload = &payload, .error = reterr, .failed = result != 0};
+        result = payload_append(&payload, text, size, &why);
+    struct wire_writer w = {.payload = &payload, .error = &why, .failed = result != 0};
     put_usage(&w, used);
-    result = w.failed ? -1 : wire_send(fd, WIRE_RESULT, run->number, &payload, size, reterr);
+    result = w.failed ? -1 : wire_send(fd, WIRE_RESULT, run->number, &payload, size, &why);
     payload_release(&payload);
-    return result;
+    if (result != 0)
+        return run_send_error(run, fd, run->number, &why, used);
+    release(run);
+    return 0;
 }
 
 static void lower_limit(__rlimit_resource_t resource, size_t value, size_t *current)
@@ -255,32 +269,24 @@ static void set_limits(const struct run *run)
                     &space_limit);
 }
 
-int run_compute(struct run *run, const struct task *task, int fd)
+int run_compute(struct run *run, const struct task *task, int fd, struct run_usage *ret_usage,
+                struct error *reterr)
 {
-    struct error error = {0};
     struct control *c = run->control;
     set_limits(run);
     memset(c->text, 0, sizeof(c->text));
     atomic_store(&c->fraction_ppm, 0);
     atomic_store(&c->run, run->number);
 
-    int result = task->run(run, &error);
+    int result = task->run(run, reterr);
     if (result == 0 && run->overflow.code != ERR_NONE) {
-        error = run->overflow;
+        *reterr = run->overflow;
         result = -1;
     }
     for (struct run_output *out = run->first; out && result == 0; out = out->next)
-        result = send_output(out, fd, &error);
-    struct run_usage used = count_usage();
-    /* Before the end is announced: a run that nobody has a place for looks like an orphan. */
+        result = send_output(out, fd, reterr);
+    *ret_usage = count_usage();
     atomic_store(&c->run, 0);
     atomic_fetch_add(&c->runs, 1);
-    if (result == 0)
-        result = send_result(run, fd, &used, &error);
-    if (result != 0)
-        result = run_send_error(fd, run->number, &error, &used);
-
-    cJSON_Delete(run->result);
-    run->result = NULL;
     return result;
 }

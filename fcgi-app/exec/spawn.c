@@ -20,12 +20,16 @@
 /* Move what goes to the child out of the way of its numbers, then onto them; close all else. */
 static void arrange_fds(const struct spawn *s)
 {
-    int moved[SPAWN_FDS_MAX];
-    int null = open("/dev/null", O_RDWR);
+    int free_fd = s->fd_count, null = open("/dev/null", O_RDWR);
     for (int i = 0; i < s->fd_count; i++)
-        moved[i] = fcntl(s->fds[i] >= 0 ? s->fds[i] : null, F_DUPFD, SPAWN_FDS_MAX + 32);
+        free_fd = s->fds[i] >= free_fd ? s->fds[i] + 1 : free_fd;
+    free_fd = null >= free_fd ? null + 1 : free_fd;
     for (int i = 0; i < s->fd_count; i++) {
-        if (moved[i] < 0 || dup2(moved[i], i) < 0)
+        if (dup2(s->fds[i] >= 0 ? s->fds[i] : null, free_fd + i) < 0)
+            _exit(127);
+    }
+    for (int i = 0; i < s->fd_count; i++) {
+        if (dup2(free_fd + i, i) < 0)
             _exit(127);
     }
     (void)close_range((unsigned)s->fd_count, ~0U, 0);
@@ -134,11 +138,17 @@ int executor_spawn(const struct executor_launch *launch, pid_t *ret_pid, struct 
                           launch->is_listening ? "--listen" : "--connected",
                           NULL};
     fill_environment(sanitizer, envp);
+    const int fds[EXECUTOR_FD_COUNT] = {-1,
+                                        launch->stderr_fd,
+                                        launch->stderr_fd,
+                                        launch->socket_fd,
+                                        launch->lifeline_fd,
+                                        launch->memory_fd,
+                                        launch->ready_fd};
     struct spawn s = {.argv = argv,
                       .envp = envp,
-                      .fds = {-1, launch->stderr_fd, launch->stderr_fd, launch->socket_fd,
-                              launch->lifeline_fd, launch->memory_fd},
-                      .fd_count = EXECUTOR_FD_MEMORY + 1,
+                      .fds = fds,
+                      .fd_count = EXECUTOR_FD_COUNT,
                       .nice = launch->nice};
     return spawn(&s, ret_pid, reterr);
 }

@@ -16,12 +16,10 @@
 #include "base/error.h"
 #include "exec/catalog.h"
 
-#define SPAWN_FDS_MAX 9
-
 struct spawn {
     const char *const *argv; /* argv[0] is the program's path */
     const char *const *envp;
-    int fds[SPAWN_FDS_MAX]; /* the child's 0, 1, 2 …; -1: /dev/null */
+    const int *fds; /* the child's 0, 1, 2 …; -1: /dev/null */
     int fd_count;
     int nice; /* the child's; 0: as its parent's */
 };
@@ -32,7 +30,13 @@ int spawn(const struct spawn *s, pid_t *ret_pid, struct error *reterr);
 #define EXECUTOR_RECYCLED 0 /* exit status: it has done its share, another takes over */
 
 /* The executor's descriptors after 0, 1 and 2. */
-enum executor_fd { EXECUTOR_FD_SOCKET = 3, EXECUTOR_FD_LIFELINE, EXECUTOR_FD_MEMORY };
+enum executor_fd {
+    EXECUTOR_FD_SOCKET = 3,
+    EXECUTOR_FD_LIFELINE,
+    EXECUTOR_FD_MEMORY,
+    EXECUTOR_FD_READY,
+    EXECUTOR_FD_COUNT
+};
 
 struct executor_launch {
     const struct config *config;
@@ -42,6 +46,7 @@ struct executor_launch {
     struct class_limits limits; /* of its class */
     int lifeline_fd;      /* read end of a pipe of its own, whose write end only the parent has */
     int memory_fd;        /* of the gang */
+    int ready_fd;         /* an eventfd that it adds 1 to when it is ready; -1: none */
     off_t control_offset; /* of its page in there */
     int stderr_fd;        /* for its stdout and stderr */
     int nice;             /* behind the others: jobs yield to requests */

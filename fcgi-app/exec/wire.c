@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define RECORD_SPACE 512       /* most records fit */
-#define WIRE_MAGIC 0x47573031u /* "GW01": both ends are of one build, or refuse each other */
+#define WIRE_MAGIC 0x47573032u /* "GW02": both ends are of one build, or refuse each other */
 
 struct wire_header {
     uint32_t magic;
@@ -98,7 +98,7 @@ static int take_control(struct msghdr *msg, pid_t *ret_sender)
 
 static bool header_is_valid(const struct wire_header *h, size_t inline_size, bool truncated, int fd)
 {
-    return !truncated && h->magic == WIRE_MAGIC && h->kind >= WIRE_RUN && h->kind <= WIRE_ERROR &&
+    return !truncated && h->magic == WIRE_MAGIC && h->kind >= WIRE_RUN && h->kind <= WIRE_IDLE &&
            h->body_size <= h->size && h->in_memfd <= 1 && (h->in_memfd == 1) == (fd >= 0) &&
            inline_size == (h->in_memfd ? 0 : h->size);
 }

@@ -9,12 +9,16 @@
  *
  *   peer → executor
  *     RUN      body: bytes of all inputs, record: see order_encode()
- *     OFFER    nothing: a RUN too large to queue, which follows once STARTED has come
  *   executor → peer
  *     STARTED  record: resident bytes before the run
  *     OUTPUT   body: the bytes, record: name, media type
- *     RESULT   body: JSON text, record: CPU time, peak memory — an end
- *     ERROR    record: code, detail, cause, CPU time, peak memory — an end
+ *     RESULT   body: JSON text, record: usage — an end
+ *     ERROR    record: code, detail, cause, usage — an end
+ *     IDLE     record: as STARTED; after an end that said that the executor lingers, it takes the
+ *              next run
+ *
+ * Usage is CPU time, peak memory, and whether the executor lingers: it gives memory back before it
+ * takes another run, or leaves.
  *
  * A runner's executor says STARTED once, with run 0, when it is ready. Its orders queue up on the
  * one connection it has; which of them has begun stands on its control page.
@@ -29,7 +33,7 @@
 #include "base/error.h"
 #include "base/payload.h"
 
-enum wire_kind { WIRE_RUN = 1, WIRE_OFFER, WIRE_STARTED, WIRE_OUTPUT, WIRE_RESULT, WIRE_ERROR };
+enum wire_kind { WIRE_RUN = 1, WIRE_STARTED, WIRE_OUTPUT, WIRE_RESULT, WIRE_ERROR, WIRE_IDLE };
 
 struct wire_message {
     enum wire_kind kind;

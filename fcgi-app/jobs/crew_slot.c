@@ -99,6 +99,7 @@ static int launch(struct crew_slot *s, struct error *reterr)
                                          .limits = s->crew->classes[s->class].limits,
                                          .lifeline_fd = lifeline[0],
                                          .memory_fd = s->crew->memory_fd,
+                                         .ready_fd = -1,
                                          .control_offset = s->control_offset,
                                          .stderr_fd = output[1],
                                          .nice = PRIORITY_NICE};

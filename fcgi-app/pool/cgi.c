@@ -45,17 +45,19 @@ static int start_executor(struct cgi *c, const struct config *cfg, enum task_cla
     if (pipe2(c->lifeline, O_CLOEXEC) != 0 || sigaction(SIGCHLD, &action, NULL) != 0)
         return error_errno(reterr, "cgi: pipe2");
     struct executor_launch launch = {.config = cfg,
-                                     .socket_fd = gang_listen_fd(c->gang, class),
+                                     .socket_fd = gang_listen_fd(c->gang, 0),
                                      .is_listening = true,
                                      .class = class,
                                      .limits = catalog_class_limits(c->api.catalog, class),
                                      .lifeline_fd = c->lifeline[0],
                                      .memory_fd = gang_memory_fd(c->gang),
                                      .control_offset = gang_control_offset(c->gang, 0),
+                                     .ready_fd = -1,
                                      .stderr_fd = STDERR_FILENO};
     if (executor_spawn(&launch, &pid, reterr) != 0)
         return -1;
     gang_executor_started(c->gang, 0, pid);
+    gang_executor_ready(c->gang, 0); /* as soon as it is: the run waits for this one */
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "exec/sandbox.h"
 #include "exec/spawn.h"
+#include "exec/turn.h"
 
 #define YOUNG_US 1000000 /* who dies earlier has not worked */
 #define DELAY_FIRST_MS 50
@@ -41,16 +42,11 @@ static int spawn_worker(struct generation *g, struct child *c, int lifeline, pid
     (void)snprintf(config, sizeof(config), "/proc/self/fd/%d", WORKER_FD_CONFIG);
     const char *argv[] = {g->program, "worker", pool_name(g->kind), index, "--config",
                           config,     NULL};
-    struct spawn s = {
-        .argv = argv,
-        .envp = (const char *const *)(uintptr_t)environ,
-        .fds = {g->listen_fd, -1, STDERR_FILENO, lifeline, g->board.fd, -1, -1, -1, g->config_fd},
-        .fd_count = WORKER_FD_COUNT};
-    if (g->gang) {
-        s.fds[WORKER_FD_GANG] = gang_memory_fd(g->gang);
-        s.fds[WORKER_FD_ADDRESS_CPU] = gang_address_fd(g->gang, TASK_CPU);
-        s.fds[WORKER_FD_ADDRESS_NET] = gang_address_fd(g->gang, TASK_NET);
-    }
+    g->worker_fds[WORKER_FD_LIFELINE] = lifeline;
+    struct spawn s = {.argv = argv,
+                      .envp = (const char *const *)(uintptr_t)environ,
+                      .fds = g->worker_fds,
+                      .fd_count = g->worker_fd_count};
     struct worker_record *w = &g->board.workers[c->index];
     worker_enter(w, WORKER_STARTING);
     if (spawn(&s, ret_pid, reterr) != 0)
@@ -68,17 +64,17 @@ static int spawn_executor(struct generation *g, struct child *c, int lifeline, p
     if (pipe2(output, O_CLOEXEC) != 0)
         return error_errno(reterr, "generation: pipe2");
     (void)fcntl(output[0], F_SETFL, O_NONBLOCK);
-    struct executor_launch launch = {
-        .config = g->config,
-        .socket_fd =
-            gang_listen_fd(g->gang, (enum task_class)gang_executor(g->gang, c->index)->class),
-        .is_listening = true,
-        .class = (enum task_class)gang_executor(g->gang, c->index)->class,
-        .limits = g->limits[gang_executor(g->gang, c->index)->class],
-        .lifeline_fd = lifeline,
-        .memory_fd = gang_memory_fd(g->gang),
-        .control_offset = gang_control_offset(g->gang, c->index),
-        .stderr_fd = output[1]};
+    int32_t class = gang_executor(g->gang, c->index)->class;
+    struct executor_launch launch = {.config = g->config,
+                                     .socket_fd = gang_listen_fd(g->gang, c->index),
+                                     .is_listening = true,
+                                     .class = (enum task_class) class,
+                                     .limits = g->limits[class],
+                                     .lifeline_fd = lifeline,
+                                     .memory_fd = gang_memory_fd(g->gang),
+                                     .ready_fd = gang_ready_fd(g->gang),
+                                     .control_offset = gang_control_offset(g->gang, c->index),
+                                     .stderr_fd = output[1]};
     int result = executor_spawn(&launch, ret_pid, reterr);
     (void)close(output[1]);
     if (result != 0) {
@@ -115,7 +111,8 @@ static void start_child(struct generation *g, struct child *c)
     c->pid = pid;
     c->lifeline_fd = lifeline[1];
     c->started_us = now_us;
-    c->orphan_run = 0;
+    c->is_announced = false;
+    c->retired_us = 0;
 }
 
 static int count_children(struct generation *g, struct error *reterr)
@@ -163,6 +160,31 @@ static int keep_config(struct generation *g, struct error *reterr)
     return is_written ? 0 : error_errno(reterr, "generation: memfd");
 }
 
+/* What each worker inherits; its own lifeline is put in when it starts. */
+static void list_worker_fds(struct generation *g)
+{
+    const int first[WORKER_FD_GANG] = {[0] = g->listen_fd,
+                                       [1] = -1,
+                                       [2] = STDERR_FILENO,
+                                       [WORKER_FD_SCOREBOARD] = g->board.fd,
+                                       [WORKER_FD_CONFIG] = g->config_fd};
+    int count = g->gang ? gang_descriptor_count(g->gang) : 0;
+    g->worker_fd_count = WORKER_FD_GANG + count;
+    g->worker_fds = arena_alloc(g->arena, (size_t)g->worker_fd_count * sizeof(*g->worker_fds));
+    memcpy(g->worker_fds, first, sizeof(first));
+    for (int i = 0; i < count; i++)
+        g->worker_fds[WORKER_FD_GANG + i] = gang_descriptor(g->gang, i);
+}
+
+/* The master hears at once of an executor that has become ready. */
+static int watch_gang(const struct generation *g, struct error *reterr)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = g->gang};
+    if (g->gang && epoll_ctl(g->epoll_fd, EPOLL_CTL_ADD, gang_ready_fd(g->gang), &event) != 0)
+        return error_errno(reterr, "generation: epoll_ctl");
+    return 0;
+}
+
 int generation_start(const struct generation *seed, struct generation **ret_generation,
                      struct error *reterr)
 {
@@ -170,11 +192,13 @@ int generation_start(const struct generation *seed, struct generation **ret_gene
     *g = *seed;
     g->board.fd = g->config_fd = -1;
     if (keep_config(g, reterr) != 0 || count_children(g, reterr) != 0 ||
-        scoreboard_create(g->worker_count, &g->board, reterr) != 0) {
+        scoreboard_create(g->worker_count, &g->board, reterr) != 0 || watch_gang(g, reterr) != 0) {
+        scoreboard_close(&g->board);
         gang_close(g->gang);
         close_fd(&g->config_fd);
         return -1;
     }
+    list_worker_fds(g);
     g->children = arena_alloc(g->arena, (size_t)g->child_count * sizeof(*g->children));
     g->deadline_us = clock_us() + (int64_t)(g->config->executor_start_seconds * 1e6);
     g->state = GENERATION_STARTING;
@@ -198,7 +222,7 @@ bool generation_is_ready(const struct generation *g)
             return false;
     }
     for (int i = 0; g->gang && i < gang_executor_count(g->gang); i++) {
-        if (atomic_load(&gang_control(g->gang, i)->ready) == 0)
+        if (atomic_load(&gang_executor(g->gang, i)->taking) == 0)
             return false;
     }
     return true;
@@ -308,36 +332,32 @@ bool generation_reap(struct generation *g, pid_t pid, int status)
         atomic_store(&w->pid, 0);
         worker_enter(w, WORKER_NONE);
         if (g->gang)
-            gang_worker_ended(g->gang, pid);
+            turn_worker_ended(g->gang, pid);
     }
     c->pid = 0;
     return true;
 }
 
-/* A worker that died leaves a run that nobody waits for: stop it, and kill who does not stop. */
+/* Note when it is ready. Once retired it has to go, and whoever does not is killed. */
 static int64_t audit_executor(struct generation *g, struct child *c, int64_t now_us)
 {
-    struct control *control = gang_control(g->gang, c->index);
-    uint64_t run = atomic_load(&control->run);
-    if (c->pid > 0 && atomic_load(&gang_executor(g->gang, c->index)->condemned) == c->pid) {
-        log_write(LOG_WARNING, "executor broke the protocol, killed", LOG_INT("executor", c->pid));
+    const struct gang_executor *e = gang_executor(g->gang, c->index);
+    if (!c->is_announced) {
+        if (atomic_load(&gang_control(g->gang, c->index)->ready) == 0)
+            return now_us + AUDIT_US;
+        c->is_announced = true;
+        gang_executor_ready(g->gang, c->index);
+        turn_hand_out(g->gang, (enum task_class)e->class);
+    }
+    if (atomic_load(&e->taking) != 0)
+        return now_us + AUDIT_US;
+    if (c->retired_us == 0)
+        c->retired_us = now_us;
+    if (now_us >= c->retired_us + AUDIT_US) {
+        log_write(LOG_WARNING, "retired executor killed", LOG_INT("executor", c->pid));
         (void)kill(c->pid, SIGKILL);
-        return now_us + AUDIT_US;
     }
-    if (c->pid == 0 || run == 0 || gang_run_is_wanted(g->gang, run)) {
-        c->orphan_run = 0;
-        return now_us + AUDIT_US;
-    }
-    if (c->orphan_run != run) {
-        c->orphan_run = run;
-        c->orphan_kill_us = now_us + (int64_t)(g->config->executor_grace_seconds * 1e6);
-        atomic_store(&control->stop_run, run);
-    } else if (now_us >= c->orphan_kill_us) {
-        log_write(LOG_WARNING, "orphaned run killed", LOG_INT("executor", c->pid));
-        (void)kill(c->pid, SIGKILL);
-        return now_us + AUDIT_US;
-    }
-    return c->orphan_kill_us;
+    return now_us + AUDIT_US;
 }
 
 static int64_t tick_child(struct generation *g, struct child *c, int64_t now_us)

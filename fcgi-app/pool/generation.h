@@ -38,11 +38,11 @@ struct child {
     pid_t pid;       /* 0: not running */
     int lifeline_fd; /* write end; closing it ends the child. -1: closed */
     int64_t started_us;
-    int64_t restart_us;     /* not running: when to start it again */
-    int delay_ms;           /* grows while it dies young */
-    struct child_log log;   /* executors: their stdout and stderr */
-    uint64_t orphan_run;    /* executors: a run that nobody waits for, told to stop … */
-    int64_t orphan_kill_us; /* … until then */
+    int64_t restart_us;   /* not running: when to start it again */
+    int delay_ms;         /* grows while it dies young */
+    struct child_log log; /* executors: their stdout and stderr */
+    bool is_announced;    /* executors: noted as taking runs */
+    int64_t retired_us;   /* executors: when it was first seen to be retired; 0: it is not */
 };
 
 enum generation_state { GENERATION_STARTING, GENERATION_SERVING, GENERATION_DRAINING };
@@ -56,6 +56,8 @@ struct generation {
     const char *program; /* path of gangsaw, for workers */
     int config_fd;       /* a memfd with the configuration as text, for workers started later */
     int listen_fd, epoll_fd;
+    int *worker_fds; /* what a worker inherits */
+    int worker_fd_count;
     struct gang *gang; /* NULL in pool api */
     struct slots_plan slots;
     struct class_limits limits[TASK_CLASS_COUNT];
@@ -86,7 +88,8 @@ void generation_kill(struct generation *g);
 /* A child of the master ended: true when it was one of this generation's. */
 bool generation_reap(struct generation *g, pid_t pid, int status);
 
-/* Do what is due: restarts, orphaned runs, the deadline. Returns when it wants to be called again.
+/* Do what is due: restarts, executors that are ready or retired, the deadline. Returns when it
+ * wants to be called again.
  */
 int64_t generation_tick(struct generation *g);
 

@@ -268,6 +268,17 @@ static void settle(struct master *m)
     }
 }
 
+/* Executors have become ready: the tick notes which. */
+static bool take_ready(const struct master *m, const void *source)
+{
+    uint64_t count;
+    for (const struct generation *g = m->generations; g; g = g->next) {
+        if (source == g->gang)
+            return read(gang_ready_fd(g->gang), &count, sizeof(count)) > 0;
+    }
+    return false;
+}
+
 /* True when children may have changed. */
 static bool handle(struct master *m, void *source)
 {
@@ -275,6 +286,8 @@ static bool handle(struct master *m, void *source)
         take_signals(m);
         return true;
     }
+    if (take_ready(m, source))
+        return true;
     if (source == &m->status)
         answer_status(m);
     else

@@ -29,11 +29,8 @@ int pool_kind_parse(const char *name);
 enum worker_fd {
     WORKER_FD_LIFELINE = 3,
     WORKER_FD_SCOREBOARD,
-    WORKER_FD_GANG,
-    WORKER_FD_ADDRESS_CPU,
-    WORKER_FD_ADDRESS_NET,
     WORKER_FD_CONFIG, /* its generation's configuration, whatever the file says by now */
-    WORKER_FD_COUNT
+    WORKER_FD_GANG,   /* the first of all that gang_join() takes */
 };
 
 /* Run as the master until TERM or INT. Returns the exit status. */

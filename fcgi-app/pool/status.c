@@ -78,7 +78,7 @@ static const char *executor_state(const struct gang *g, int i, const struct gang
         return "starting";
     if (p)
         return atomic_load(&p->state) == PLACE_STOPPING ? "stopping" : "busy";
-    return atomic_load(&gang_control(g, i)->run) != 0 ? "orphaned" : "idle";
+    return atomic_load(&gang_executor(g, i)->taking) == 0 ? "stopping" : "idle";
 }
 
 static void add_executors(struct strbuf *out, const struct generation *g)

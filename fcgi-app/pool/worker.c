@@ -30,7 +30,8 @@
 #define TRIM_BYTES (256 * 1024) /* of a body; parsed it may be forty times as much */
 #define READY_TIMEOUT_MS 200
 #define DB_IDLE_MS 10000 /* a connection of pool compute, which seldom needs one */
-#define FILES_MAX 4096   /* each output of a run may come in a memfd of its own */
+#define FILES_MAX 4096   /* beyond the gang's: each output of a run may come in a memfd of its own \
+                          */
 
 struct worker {
     const struct config *config;
@@ -93,8 +94,7 @@ static int open_gang(enum pool_kind kind, struct gang **ret_gang, struct error *
     *ret_gang = NULL;
     if (kind != POOL_COMPUTE)
         return 0;
-    const int addresses[TASK_CLASS_COUNT] = {WORKER_FD_ADDRESS_CPU, WORKER_FD_ADDRESS_NET};
-    return gang_join(WORKER_FD_GANG, addresses, ret_gang, reterr);
+    return gang_join(WORKER_FD_GANG, ret_gang, reterr);
 }
 
 /* Readiness, from the compute master's own words; its silence is no load on this pool for long. */
@@ -157,16 +157,23 @@ static int tie_to_master(const struct config *cfg, struct error *reterr)
     return 0;
 }
 
+static void limit_files(const struct gang *gang)
+{
+    rlim_t most = FILES_MAX + (gang ? (rlim_t)gang_descriptor_count(gang) : 0);
+    (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){most, most}); /* a lower hard limit stays */
+}
+
 static int open_worker(struct worker *w, enum pool_kind kind, int index, struct error *reterr)
 {
-    struct rlimit files = {FILES_MAX, FILES_MAX};
     struct gang *gang;
-    (void)setrlimit(RLIMIT_NOFILE, &files); /* where the hard limit is lower it stays */
     if (scoreboard_join(WORKER_FD_SCOREBOARD, index, &w->board, reterr) != 0)
         return -1;
     w->record = &w->board.workers[index];
-    if (open_gang(kind, &gang, reterr) != 0 || open_signals(w, reterr) != 0 ||
-        tie_to_master(w->config, reterr) != 0 || api_open(w->config, gang, &w->api, reterr) != 0)
+    if (open_gang(kind, &gang, reterr) != 0)
+        return -1;
+    limit_files(gang);
+    if (open_signals(w, reterr) != 0 || tie_to_master(w->config, reterr) != 0 ||
+        api_open(w->config, gang, &w->api, reterr) != 0)
         return -1;
     if (authorize_open(&w->api, reterr) != 0)
         return -1;

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * turn.c - see turn.h
+ *
+ * A place's word is its ticket, with the number of the executor it has, from 1, in the lower bits;
+ * 0: it has not asked. Who hands executor e to place p first puts its own pid into e.holder, where
+ * 0 stood, and then e into p's word, where the bare ticket stood. Each side writes its own word
+ * before it reads the other's, so of an idle executor and a ticket that come in the same moment at
+ * least one is seen.
+ */
+#include "exec/turn.h"
+
+#include <unistd.h>
+
+#define EXECUTOR_BITS 16
+#define EXECUTOR_MASK (((uint64_t)1 << EXECUTOR_BITS) - 1)
+
+static int executor_in(uint64_t word)
+{
+    return (int)(word & EXECUTOR_MASK) - 1;
+}
+
+/* The oldest ticket without an executor; NULL when nobody waits. */
+static struct gang_place *first_in_line(const struct gang *g, enum task_class class,
+                                        uint64_t *ret_word)
+{
+    int count;
+    struct gang_place *places = gang_class_places(g, class, &count), *first = NULL;
+    for (int i = 0; i < count; i++) {
+        uint64_t word = atomic_load(&places[i].turn);
+        if (word == 0 || executor_in(word) >= 0 || (first && word > *ret_word))
+            continue;
+        first = &places[i];
+        *ret_word = word;
+    }
+    return first;
+}
+
+/* Take an idle executor out of the others' reach: its number, -1 when there is none. */
+static int reserve(const struct gang *g, enum task_class class)
+{
+    for (int i = 0; i < gang_executor_count(g); i++) {
+        struct gang_executor *e = gang_executor(g, i);
+        int32_t nobody = 0;
+        if (e->class == (int32_t) class && atomic_load(&e->taking) != 0 &&
+            atomic_load(&e->holder) == 0 &&
+            atomic_compare_exchange_strong(&e->holder, &nobody, (int32_t)getpid()))
+            return i;
+    }
+    return -1;
+}
+
+static void ring(const struct gang *g, const struct gang_place *p)
+{
+    uint64_t one = 1;
+    (void)!write(gang_bell_fd(g, p), &one, sizeof(one)); /* full is as loud as it gets */
+}
+
+static void hand_out(struct gang *g, enum task_class class, const struct gang_place *own)
+{
+    uint64_t word = 0;
+    struct gang_place *p;
+    while ((p = first_in_line(g, class, &word)) != NULL) {
+        int i = reserve(g, class);
+        if (i < 0)
+            return;
+        if (atomic_compare_exchange_strong(&p->turn, &word, word | (uint64_t)(i + 1))) {
+            if (p != own)
+                ring(g, p);
+        } else { /* it has left, or somebody served it: the next one, if there is one */
+            atomic_store(&gang_executor(g, i)->holder, 0);
+        }
+    }
+}
+
+void turn_hand_out(struct gang *g, enum task_class class)
+{
+    hand_out(g, class, NULL);
+}
+
+void turn_ask(struct gang *g, struct gang_place *p)
+{
+    enum task_class class = (enum task_class)p->class;
+    atomic_store(&p->turn, gang_new_ticket(g, class) << EXECUTOR_BITS);
+    hand_out(g, class, p);
+}
+
+int turn_executor(const struct gang_place *p)
+{
+    return executor_in(atomic_load(&p->turn));
+}
+
+/* The holder is looked at while the word still says that the place has the executor: from then on
+ * the creator may give back what a dead worker had handed out, and somebody else hold it. */
+static void leave(struct gang *g, struct gang_place *p)
+{
+    struct gang_executor *e;
+    int32_t holder;
+    uint64_t word = atomic_load(&p->turn);
+    do {
+        int i = executor_in(word);
+        e = i >= 0 ? gang_executor(g, i) : NULL;
+        holder = e ? atomic_load(&e->holder) : 0;
+    } while (!atomic_compare_exchange_weak(&p->turn, &word, 0));
+    if (e)
+        (void)atomic_compare_exchange_strong(&e->holder, &holder, 0);
+}
+
+void turn_end(struct gang *g, struct gang_place *p)
+{
+    leave(g, p);
+    hand_out(g, (enum task_class)p->class, NULL);
+}
+
+static bool is_had(const struct gang *g, int executor)
+{
+    for (int i = 0; i < gang_place_count(g); i++) {
+        if (turn_executor(gang_place(g, i)) == executor)
+            return true;
+    }
+    return false;
+}
+
+static void free_place(struct gang *g, struct gang_place *p)
+{
+    int i = turn_executor(p);
+    if (i >= 0) {
+        pid_t pid = atomic_load(&gang_executor(g, i)->pid);
+        gang_executor_retire(g, i, pid);
+        gang_executor_kill(g, i, pid);
+    }
+    leave(g, p);
+    gang_place_free(p);
+}
+
+void turn_worker_ended(struct gang *g, pid_t pid)
+{
+    for (int i = 0; i < gang_place_count(g); i++) {
+        if (atomic_load(&gang_place(g, i)->owner) == pid)
+            free_place(g, gang_place(g, i));
+    }
+    for (int i = 0; i < gang_executor_count(g); i++) {
+        int32_t holder = (int32_t)pid;
+        if (atomic_load(&gang_executor(g, i)->holder) == holder && !is_had(g, i))
+            (void)atomic_compare_exchange_strong(&gang_executor(g, i)->holder, &holder, 0);
+    }
+    for (int class = 0; class < TASK_CLASS_COUNT; class ++)
+        turn_hand_out(g, (enum task_class) class);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * turn.h - which place gets which executor, in the order of asking
+ *
+ * Whoever has a place asks for an executor of its class with a ticket, and has one at once or waits
+ * for its bell. Whoever gives an executor back hands it to the oldest ticket: so does everybody
+ * who finds an idle executor and a ticket, each with two compare-and-swaps, and there is no lock
+ * that a killed worker could hold. The words in memory decide; a bell only says to look.
+ *
+ * An executor that is idle in these words waits in accept() for the one connection of who has it.
+ */
+#ifndef EXEC_TURN_H
+#define EXEC_TURN_H
+
+#include "exec/gang.h"
+
+/* Stand in line for an executor of the place's class. */
+void turn_ask(struct gang *g, struct gang_place *p);
+
+/* The executor that the place has; -1 while it waits. */
+int turn_executor(const struct gang_place *p);
+
+/* Leave the line; what the place has goes to the next in line, unless it is retired. */
+void turn_end(struct gang *g, struct gang_place *p);
+
+/* Hand the idle executors of a class to those who wait. */
+void turn_hand_out(struct gang *g, enum task_class class);
+
+/* Free the places of a worker that died, and what it was handing out. An executor that computes
+ * for it is killed: nobody wants what comes of it. */
+void turn_worker_ended(struct gang *g, pid_t pid);
+
+#endif

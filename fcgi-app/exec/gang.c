@@ -456,11 +456,6 @@ void gang_executor_started(struct gang *g, int i, pid_t pid)
     atomic_store(&g->executors[i].pid, (int32_t)pid);
 }
 
-void gang_executor_ready(struct gang *g, int i)
-{
-    atomic_store(&g->executors[i].taking, atomic_load(&g->executors[i].pid));
-}
-
 void gang_executor_ended(struct gang *g, int i, int status)
 {
     struct control *control = gang_control(g, i);

@@ -49,7 +49,7 @@ struct gang_executor {
     int32_t class;
     _Atomic int64_t started_us;
     _Atomic int32_t taking; /* the pid, while that process takes runs; else 0 */
-    _Atomic int32_t holder; /* pid of the worker that handed it to a place; 0: nobody has it */
+    _Atomic int32_t holder; /* pid of who handed it out or gives it back; 0: nobody has it */
 };
 
 struct gang;
@@ -112,9 +112,8 @@ uint64_t gang_new_run(struct gang *g);
 /* A number for the next one in the line of a class. */
 uint64_t gang_new_ticket(struct gang *g, enum task_class class);
 
-/* The creator's notes: executor `i` lives as `pid`; it takes runs; it ended with a wait status. */
+/* The creator's notes: executor `i` lives as `pid`; it ended with a wait status. */
 void gang_executor_started(struct gang *g, int i, pid_t pid);
-void gang_executor_ready(struct gang *g, int i);
 void gang_executor_ended(struct gang *g, int i, int status);
 
 /* Executor `i` is to be handed to nobody any more while it is process `pid`: it leaves, or broke

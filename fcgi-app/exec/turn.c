@@ -73,9 +73,11 @@ static void hand_out(struct gang *g, enum task_class class, const struct gang_pl
     }
 }
 
-void turn_hand_out(struct gang *g, enum task_class class)
+void turn_executor_ready(struct gang *g, int i)
 {
-    hand_out(g, class, NULL);
+    struct gang_executor *e = gang_executor(g, i);
+    atomic_store(&e->taking, atomic_load(&e->pid));
+    hand_out(g, (enum task_class)e->class, NULL);
 }
 
 void turn_ask(struct gang *g, struct gang_place *p)
@@ -90,20 +92,20 @@ int turn_executor(const struct gang_place *p)
     return executor_in(atomic_load(&p->turn));
 }
 
-/* The holder is looked at while the word still says that the place has the executor: from then on
- * the creator may give back what a dead worker had handed out, and somebody else hold it. */
+/* Its holder is who leaves, before the place's word says that the place has none: if that process
+ * is killed in between, the creator knows whose it was. */
 static void leave(struct gang *g, struct gang_place *p)
 {
     struct gang_executor *e;
-    int32_t holder;
     uint64_t word = atomic_load(&p->turn);
     do {
         int i = executor_in(word);
         e = i >= 0 ? gang_executor(g, i) : NULL;
-        holder = e ? atomic_load(&e->holder) : 0;
+        if (e)
+            atomic_store(&e->holder, (int32_t)getpid());
     } while (!atomic_compare_exchange_weak(&p->turn, &word, 0));
     if (e)
-        (void)atomic_compare_exchange_strong(&e->holder, &holder, 0);
+        atomic_store(&e->holder, 0);
 }
 
 void turn_end(struct gang *g, struct gang_place *p)
@@ -145,5 +147,5 @@ void turn_worker_ended(struct gang *g, pid_t pid)
             (void)atomic_compare_exchange_strong(&gang_executor(g, i)->holder, &holder, 0);
     }
     for (int class = 0; class < TASK_CLASS_COUNT; class ++)
-        turn_hand_out(g, (enum task_class) class);
+        hand_out(g, (enum task_class) class, NULL);
 }

@@ -23,8 +23,8 @@ int turn_executor(const struct gang_place *p);
 /* Leave the line; what the place has goes to the next in line, unless it is retired. */
 void turn_end(struct gang *g, struct gang_place *p);
 
-/* Hand the idle executors of a class to those who wait. */
-void turn_hand_out(struct gang *g, enum task_class class);
+/* The creator's note: executor `i` takes runs from now on. */
+void turn_executor_ready(struct gang *g, int i);
 
 /* Free the places of a worker that died, and what it was handing out. An executor that computes
  * for it is killed: nobody wants what comes of it. */

@@ -17,6 +17,7 @@
 #include "db/job.h"
 #include "exec/sandbox.h"
 #include "exec/spawn.h"
+#include "exec/turn.h"
 
 struct cgi {
     struct api api;
@@ -57,7 +58,7 @@ static int start_executor(struct cgi *c, const struct config *cfg, enum task_cla
     if (executor_spawn(&launch, &pid, reterr) != 0)
         return -1;
     gang_executor_started(c->gang, 0, pid);
-    gang_executor_ready(c->gang, 0); /* as soon as it is: the run waits for this one */
+    turn_executor_ready(c->gang, 0); /* as soon as it is: the run waits for this one */
     return 0;
 }
 

@@ -346,8 +346,7 @@ static int64_t audit_executor(struct generation *g, struct child *c, int64_t now
         if (atomic_load(&gang_control(g->gang, c->index)->ready) == 0)
             return now_us + AUDIT_US;
         c->is_announced = true;
-        gang_executor_ready(g->gang, c->index);
-        turn_hand_out(g->gang, (enum task_class)e->class);
+        turn_executor_ready(g->gang, c->index);
     }
     if (atomic_load(&e->taking) != 0)
         return now_us + AUDIT_US;

@@ -41,8 +41,10 @@ static void send_plain(enum wire_kind kind, uint64_t run, const char *body)
         wire_put_text(&w, "text/plain");
     } else {
         wire_put_u64(&w, 5);
-        if (kind == WIRE_RESULT)
+        if (kind == WIRE_RESULT) {
             wire_put_u64(&w, 4096);
+            wire_put_u64(&w, 0);
+        }
     }
     if (w.failed || wire_send(EXECUTOR_FD_SOCKET, kind, run, &p, size, &err) != 0)
         _exit(1);

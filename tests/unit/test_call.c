@@ -124,6 +124,7 @@ static void send_result(const struct context *c, const char *json, size_t size)
     struct wire_writer w = {.payload = &record, .error = &err};
     wire_put_u64(&w, 1234);
     wire_put_u64(&w, 5678);
+    wire_put_u64(&w, 0);
     send_message(c, WIRE_RESULT, RUN, json, size, &record);
     payload_release(&record);
 }
@@ -138,6 +139,7 @@ static void send_error(const struct context *c, uint64_t code, const char *detai
     wire_put_text(&w, "the cause");
     wire_put_u64(&w, 1234);
     wire_put_u64(&w, 5678);
+    wire_put_u64(&w, 0);
     send_message(c, WIRE_ERROR, RUN, "", 0, &record);
     payload_release(&record);
 }
@@ -213,6 +215,7 @@ static void send_usage(const struct context *c, enum wire_kind kind, uint64_t va
         wire_put_text(&w, "It is broken.");
         wire_put_text(&w, "");
     }
+    wire_put_u64(&w, value);
     wire_put_u64(&w, value);
     wire_put_u64(&w, value);
     send_message(c, kind, RUN, "", 0, &record);
@@ -368,7 +371,7 @@ static void test_a_malformed_record_is_refused(void **state)
             struct payload record = PAYLOAD_INIT;
             struct error err;
             unsigned char zeros[30] = {0};
-            if (kinds[i] == WIRE_RESULT && size == 2 * sizeof(uint64_t))
+            if (kinds[i] == WIRE_RESULT && size == 3 * sizeof(uint64_t))
                 continue; /* that is one */
             start(c);
             assert_int_equal(payload_append(&record, zeros, size, &err), 0);
@@ -451,27 +454,49 @@ static void test_a_call_that_has_just_started_cannot_be_withdrawn(void **state)
     assert_int_equal(c->call.executor, getpid());
 }
 
-static void test_a_large_order_is_held_back_until_the_run_starts(void **state)
+static void send_lingering_result(const struct context *c)
+{
+    struct payload record = PAYLOAD_INIT;
+    struct error err;
+    struct wire_writer w = {.payload = &record, .error = &err};
+    wire_put_u64(&w, 1);
+    wire_put_u64(&w, 1);
+    wire_put_u64(&w, 1);
+    send_message(c, WIRE_RESULT, RUN, "", 0, &record);
+    payload_release(&record);
+}
+
+static void test_an_executor_that_lingers_says_when_it_is_idle(void **state)
 {
     struct context *c = *state;
-    struct wire_message m;
-    struct error err;
-    struct payload order = PAYLOAD_INIT;
-    assert_int_equal(payload_reserve(&order, 2 * PAYLOAD_INLINE_MAX, &err), 0);
-    order.size = 2 * PAYLOAD_INLINE_MAX;
-    c->call.held = &order;
-    c->call.held_body_size = PAYLOAD_INLINE_MAX;
-    send_started(c);
+    start(c);
+    send_result(c, "", 0);
     receive(c);
-    assert_int_equal(c->call.state, CALL_STARTED);
-    assert_int_equal(c->call.resident_before, RESIDENT);
-    assert_int_equal(wire_receive(c->executor, SIZE_MAX, &m, &err), 1);
-    assert_int_equal(m.kind, WIRE_RUN);
-    assert_int_equal(m.run, RUN);
-    assert_int_equal(m.body_size, PAYLOAD_INLINE_MAX);
-    assert_int_equal(m.payload.size, 2 * PAYLOAD_INLINE_MAX);
-    payload_release(&m.payload);
-    payload_release(&order);
+    assert_false(c->call.lingers);
+    renew(c);
+
+    static const struct {
+        enum wire_kind kind; /* 0: it leaves */
+        uint64_t run;
+        bool is_idle;
+    } cases[] = {{WIRE_IDLE, RUN, true},
+                 {WIRE_IDLE, RUN + 1, false},
+                 {WIRE_OUTPUT, RUN, false},
+                 {0, 0, false}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        start(c);
+        send_lingering_result(c);
+        receive(c);
+        assert_int_equal(c->call.state, CALL_ENDED);
+        assert_true(c->call.lingers);
+        assert_false(call_wait_idle(&c->call, 1)); /* not yet */
+        if (cases[i].kind != 0)
+            send_message(c, cases[i].kind, cases[i].run, "", 0, NULL);
+        (void)close(c->executor);
+        c->executor = -1;
+        assert_int_equal(call_wait_idle(&c->call, 60000), cases[i].is_idle);
+        renew(c);
+    }
 }
 
 static void test_noise_is_refused_and_leaves_nothing_behind(void **state)
@@ -496,30 +521,6 @@ static void test_noise_is_refused_and_leaves_nothing_behind(void **state)
     }
 }
 
-static void test_killing_ends_the_executor_and_nobody_else(void **state)
-{
-    struct context *c = *state;
-    int status;
-    pid_t child = fork();
-    if (child == 0) {
-        (void)close(c->call.fd);
-        send_started(c);
-        for (;;)
-            (void)pause();
-    }
-    (void)close(c->executor);
-    c->executor = -1;
-    call_kill(&c->call); /* nobody yet: this process lives on */
-    receive(c);
-    assert_int_equal(c->call.executor, child);
-    call_kill(&c->call);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    call_kill(&c->call); /* its pid could be anybody's by now */
-    receive(c);
-    assert_int_equal(c->call.state, CALL_LOST);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -529,7 +530,7 @@ int main(void)
         TEST(test_a_result_is_not_needed),
         TEST(test_no_run_takes_more_than_there_is),
         TEST(test_a_start_without_credentials_is_refused),
-        TEST(test_a_large_order_is_held_back_until_the_run_starts),
+        TEST(test_an_executor_that_lingers_says_when_it_is_idle),
         TEST(test_a_second_start_is_refused),
         TEST(test_nothing_comes_before_the_start),
         TEST(test_messages_of_another_run_and_orders_are_refused),
@@ -544,7 +545,6 @@ int main(void)
         TEST(test_a_withdrawn_call_is_not_begun),
         TEST(test_a_call_that_has_just_started_cannot_be_withdrawn),
         TEST(test_noise_is_refused_and_leaves_nothing_behind),
-        TEST(test_killing_ends_the_executor_and_nobody_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

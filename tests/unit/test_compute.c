@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "descriptors.h"
+#include "exec/turn.h"
 #include "exec/wire.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -95,8 +96,10 @@ static bool send_plain(int fd, enum wire_kind kind, uint64_t run)
     struct wire_writer w = {.payload = &p, .error = &err};
     if (kind == WIRE_RESULT || kind == WIRE_STARTED)
         wire_put_u64(&w, 5);
-    if (kind == WIRE_RESULT)
+    if (kind == WIRE_RESULT) {
         wire_put_u64(&w, 4096);
+        wire_put_u64(&w, 0);
+    }
     bool is_sent = wire_send(fd, kind, run, &p, 0, &err) == 0;
     payload_release(&p);
     return is_sent;
@@ -152,12 +155,29 @@ static void start_and_crash(const struct gang *g, int fd, const struct wire_mess
     (void)raise(SIGKILL);
 }
 
-/* Hangs up on the first two. */
+/* Hangs up before it has said anything. */
 static void be_moody(const struct gang *g, int fd, const struct wire_message *m)
 {
-    static int met;
-    if (++met > 2)
-        serve_politely(g, fd, m);
+    (void)g;
+    (void)fd;
+    (void)m;
+}
+
+/* Ends a run, and gives memory back before it takes the next. */
+static void serve_and_linger(const struct gang *g, int fd, const struct wire_message *m)
+{
+    struct payload p = PAYLOAD_INIT;
+    struct error err;
+    struct wire_writer w = {.payload = &p, .error = &err};
+    (void)g;
+    if (!send_plain(fd, WIRE_STARTED, m->run))
+        return;
+    for (int i = 0; i < 3; i++)
+        wire_put_u64(&w, 1);
+    (void)wire_send(fd, WIRE_RESULT, m->run, &p, 0, &err);
+    payload_release(&p);
+    (void)usleep(20000);
+    (void)send_plain(fd, WIRE_IDLE, m->run);
 }
 
 /* As one does that is recycled: gone before anybody has read what it sent. */
@@ -172,7 +192,7 @@ static void serve(const struct gang *g, manners how)
     for (;;) {
         struct wire_message m;
         struct error err;
-        int fd = accept4(gang_listen_fd(g, TASK_CPU), NULL, NULL, SOCK_CLOEXEC);
+        int fd = accept4(gang_listen_fd(g, 0), NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0 || wire_receive(fd, SIZE_MAX, &m, &err) != 1)
             _exit(1);
         how(g, fd, &m);
@@ -189,6 +209,7 @@ static void start_executor(struct context *c, manners how)
         serve(c->gang, how);
     c->executor = pid;
     gang_executor_started(c->gang, 0, pid);
+    turn_executor_ready(c->gang, 0);
 }
 
 /* Compute; the place has to be free afterwards, and no descriptor left. */
@@ -324,12 +345,22 @@ static void test_a_run_given_up_while_waiting_is_never_begun(void **state)
     assert_true(gang_control(c->gang, 0)->runs == 1);
 }
 
-static void test_an_executor_that_dies_before_the_start_costs_nothing(void **state)
+static void test_an_executor_is_not_given_up_while_it_lingers(void **state)
 {
     struct context *c = *state;
-    start_executor(c, be_moody);
+    start_executor(c, serve_and_linger);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(compute(c), 0);
+    assert_true(is_running(c->executor));
+}
+
+static void test_an_executor_that_lingers_beyond_the_grace_is_retired(void **state)
+{
+    struct context *c = *state;
+    c->request.grace_seconds = 0.001;
+    start_executor(c, serve_and_linger);
     assert_int_equal(compute(c), 0);
-    assert_true(c->outcome.was_started);
+    assert_int_equal(gang_executor(c->gang, 0)->taking, 0);
 }
 
 static void test_a_deadline_stops_a_run_that_listens_and_keeps_its_executor(void **state)
@@ -412,6 +443,7 @@ static pid_t start_noting_master(struct context *c, manners how)
     if (executor == 0)
         serve(c->gang, how);
     gang_executor_started(c->gang, 0, executor);
+    turn_executor_ready(c->gang, 0);
     int status;
     (void)waitpid(executor, &status, 0);
     gang_executor_ended(c->gang, 0, status);
@@ -437,6 +469,35 @@ static void test_a_run_of_an_executor_that_has_left_since_counts(void **state)
         assert_true(c->outcome.was_started);
         assert_int_equal(waitpid(master, NULL, 0), master);
     }
+}
+
+/* The master's part for several, one after the other. */
+static pid_t start_replacing_master(struct context *c, manners first, manners second)
+{
+    pid_t pid = fork();
+    for (int i = 0; pid == 0; i++) {
+        int status;
+        pid_t executor = fork();
+        if (executor == 0)
+            serve(c->gang, i < 2 ? first : second);
+        gang_executor_started(c->gang, 0, executor);
+        turn_executor_ready(c->gang, 0);
+        (void)waitpid(executor, &status, 0);
+        gang_executor_ended(c->gang, 0, status);
+        if (i == 2)
+            _exit(0);
+    }
+    return pid;
+}
+
+static void
+test_an_executor_that_hangs_up_before_the_start_is_replaced_and_costs_nothing(void **state)
+{
+    struct context *c = *state;
+    pid_t master = start_replacing_master(c, be_moody, serve_once_and_leave);
+    assert_int_equal(compute(c), 0);
+    assert_true(c->outcome.was_started);
+    assert_int_equal(waitpid(master, NULL, 0), master);
 }
 
 static void note(void *context)
@@ -469,7 +530,9 @@ int main(void)
         TEST(test_a_client_that_leaves_while_waiting_frees_its_place_at_once),
         TEST(test_however_many_came_and_left_the_next_one_waits_its_time),
         TEST(test_a_run_given_up_while_waiting_is_never_begun),
-        TEST(test_an_executor_that_dies_before_the_start_costs_nothing),
+        TEST(test_an_executor_is_not_given_up_while_it_lingers),
+        TEST(test_an_executor_that_lingers_beyond_the_grace_is_retired),
+        TEST(test_an_executor_that_hangs_up_before_the_start_is_replaced_and_costs_nothing),
         TEST(test_a_deadline_stops_a_run_that_listens_and_keeps_its_executor),
         TEST(test_a_deadline_kills_a_run_that_does_not_listen),
         TEST(test_a_client_that_leaves_stops_its_run),

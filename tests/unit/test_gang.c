@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include "descriptors.h"
+#include "exec/turn.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define EXITS_KEPT 256
@@ -178,47 +179,6 @@ static void test_the_bound_is_exact_whoever_competes(void **state)
     gang_close(g);
 }
 
-static int take_one_and_die(void *context)
-{
-    return gang_place_take(context, TASK_CPU, "demo.x", "id") ? 0 : 1;
-}
-
-static void test_places_of_a_dead_worker_are_free_and_only_those(void **state)
-{
-    struct gang *g = create(1, 1, 2);
-    int taken, busy;
-    (void)state;
-    struct gang_place *own = gang_place_take(g, TASK_CPU, "demo.x", "own");
-    pid_t first = start(take_one_and_die, g);
-    assert_int_equal(exit_code(first), 0);
-    pid_t second = start(take_one_and_die, g);
-    assert_int_equal(exit_code(second), 0);
-    assert_int_equal(exit_code(start(take_one_and_die, g)), 1); /* full */
-    gang_worker_ended(g, first);
-    gang_load(g, TASK_CPU, &taken, &busy);
-    assert_int_equal(taken, 2);
-    assert_int_equal(own->owner, getpid());
-    gang_worker_ended(g, second);
-    gang_load(g, TASK_CPU, &taken, &busy);
-    assert_int_equal(taken, 1);
-    assert_int_equal(take_all(g, TASK_CPU), 2);
-    gang_close(g);
-}
-
-static void test_a_run_is_wanted_while_a_place_stands_for_it(void **state)
-{
-    struct gang *g = create(1, 0, 1);
-    (void)state;
-    struct gang_place *p = gang_place_take(g, TASK_CPU, "demo.x", "id");
-    assert_false(gang_run_is_wanted(g, 5));
-    gang_place_enter(p, PLACE_RUNNING, 5, 0);
-    assert_true(gang_run_is_wanted(g, 5));
-    assert_false(gang_run_is_wanted(g, 6));
-    gang_place_free(p);
-    assert_false(gang_run_is_wanted(g, 5));
-    gang_close(g);
-}
-
 static int count_runs(void *context)
 {
     uint64_t last = 0;
@@ -359,15 +319,13 @@ static void test_control_pages_are_one_page_each_and_within_the_mapping(void **s
     gang_close(g);
 }
 
-static struct gang *join(const struct gang *g, struct error *reterr)
+/* The same descriptors, as a worker inherits them: in a row. */
+static int copy_descriptors(const struct gang *g)
 {
-    int addresses[TASK_CLASS_COUNT];
-    for (int c = 0; c < TASK_CLASS_COUNT; c++) {
-        int fd = gang_address_fd(g, (enum task_class)c);
-        addresses[c] = fd >= 0 ? dup(fd) : -1;
-    }
-    struct gang *joined = NULL;
-    return gang_join(dup(gang_memory_fd(g)), addresses, &joined, reterr) == 0 ? joined : NULL;
+    int first = 500;
+    for (int i = 0; i < gang_descriptor_count(g); i++)
+        assert_int_equal(dup2(gang_descriptor(g, i), first + i), first + i);
+    return first;
 }
 
 static void test_who_joins_sees_the_same_places(void **state)
@@ -375,8 +333,10 @@ static void test_who_joins_sees_the_same_places(void **state)
     struct gang *g = create(1, 2, 3);
     struct error err;
     (void)state;
-    struct gang *joined = join(g, &err);
-    assert_non_null(joined);
+    int before = count_descriptors();
+    struct gang *joined;
+    if (gang_join(copy_descriptors(g), &joined, &err) != 0)
+        fail_msg("%s: %s", err.detail, err.cause);
     assert_int_equal(gang_place_count(joined), gang_place_count(g));
     assert_int_equal(gang_executor_count(joined), 3);
     assert_int_equal(gang_shape(joined)->queue_length, 3);
@@ -384,11 +344,18 @@ static void test_who_joins_sees_the_same_places(void **state)
     int taken, busy;
     gang_load(g, TASK_NET, &taken, &busy);
     assert_int_equal(taken, 1);
+    uint64_t one = 1;
+    struct gang_place *p = gang_place(g, 2);
+    assert_int_equal(write(gang_bell_fd(g, p), &one, sizeof(one)), sizeof(one));
+    assert_int_equal(read(gang_bell_fd(joined, gang_place(joined, 2)), &one, sizeof(one)),
+                     sizeof(one));
+    assert_int_equal(p->class, TASK_CPU);
     gang_close(joined);
+    assert_int_equal(count_descriptors(), before);
     gang_close(g);
 }
 
-/* A mapping that this build did not make is refused, and everything handed over closed. */
+/* A mapping that this build did not make is refused. */
 static void test_a_foreign_mapping_is_refused(void **state)
 {
     static const struct {
@@ -403,7 +370,6 @@ static void test_a_foreign_mapping_is_refused(void **state)
     assert_int_equal(pread(gang_memory_fd(g), copy, size, 0), size);
     int before = count_descriptors();
     for (size_t i = 0; i < COUNT(cases); i++) {
-        static const int nowhere[TASK_CLASS_COUNT] = {-1, -1};
         struct gang *joined = NULL;
         struct error err;
         int fd = memfd_create("test", MFD_CLOEXEC);
@@ -411,33 +377,92 @@ static void test_a_foreign_mapping_is_refused(void **state)
         assert_int_equal(ftruncate(fd, (off_t)size + cases[i].change), 0);
         if (cases[i].wrong_at >= 0)
             assert_int_equal(pwrite(fd, "\x7f", 1, cases[i].wrong_at), 1);
-        assert_int_equal(gang_join(fd, nowhere, &joined, &err), -1);
+        assert_int_equal(gang_join(fd, &joined, &err), -1);
+        (void)close(fd);
         assert_int_equal(count_descriptors(), before);
     }
     free(copy);
     gang_close(g);
 }
 
-static void test_its_sockets_are_reached_by_descriptor_alone(void **state)
+static int connect_to(const struct gang *g, int executor)
 {
-    struct gang *g = create(1, 0, 1);
-    struct sockaddr_un address;
-    socklen_t size = sizeof(address);
-    (void)state;
-    assert_int_equal(gang_listen_fd(g, TASK_NET), -1);
-    int listening = gang_listen_fd(g, TASK_CPU);
-    assert_int_equal(getsockname(listening, (struct sockaddr *)&address, &size), 0);
-    assert_int_equal(access(address.sun_path, F_OK), -1);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d",
+                   gang_address_fd(g, executor));
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
 
-    struct sockaddr_un by_descriptor = {.sun_family = AF_UNIX};
-    (void)snprintf(by_descriptor.sun_path, sizeof(by_descriptor.sun_path), "/proc/self/fd/%d",
-                   gang_address_fd(g, TASK_CPU));
-    int client = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(client, (struct sockaddr *)&by_descriptor, sizeof(by_descriptor)), 0);
-    int server = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
-    assert_true(server >= 0);
-    (void)close(server);
-    (void)close(client);
+static void test_each_socket_is_its_executors_alone_and_reached_by_descriptor(void **state)
+{
+    struct gang *g = create(2, 1, 1);
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct sockaddr_un address;
+        socklen_t size = sizeof(address);
+        int listening = gang_listen_fd(g, i);
+        assert_int_equal(getsockname(listening, (struct sockaddr *)&address, &size), 0);
+        assert_int_equal(access(address.sun_path, F_OK), -1);
+        int client = connect_to(g, i);
+        for (int other = 0; other < 3; other++) {
+            (void)fcntl(gang_listen_fd(g, other), F_SETFL, O_NONBLOCK);
+            int server = accept4(gang_listen_fd(g, other), NULL, NULL, SOCK_CLOEXEC);
+            assert_int_equal(server >= 0, other == i);
+            if (server >= 0)
+                (void)close(server);
+        }
+        (void)close(client);
+    }
+    gang_close(g);
+}
+
+static void test_a_retired_executor_takes_no_runs_until_it_is_another_process(void **state)
+{
+    struct gang *g = create(1, 0, 0);
+    const struct gang_executor *e = gang_executor(g, 0);
+    (void)state;
+    gang_executor_started(g, 0, 1000);
+    assert_int_equal(e->taking, 0); /* not ready yet */
+    turn_executor_ready(g, 0);
+    assert_int_equal(e->taking, 1000);
+    gang_executor_retire(g, 0, 999); /* its predecessor */
+    assert_int_equal(e->taking, 1000);
+    gang_executor_retire(g, 0, 1000);
+    assert_int_equal(e->taking, 0);
+    gang_executor_ended(g, 0, 0);
+    gang_executor_started(g, 0, 1001);
+    turn_executor_ready(g, 0);
+    assert_int_equal(e->taking, 1001);
+    gang_executor_ended(g, 0, 0);
+    assert_int_equal(e->taking, 0);
+    gang_close(g);
+}
+
+static int sleep_on(void *context)
+{
+    (void)context;
+    for (;;)
+        (void)pause();
+    return 0;
+}
+
+static void test_killing_ends_that_process_and_nobody_else(void **state)
+{
+    struct gang *g = create(1, 0, 0);
+    int status;
+    (void)state;
+    pid_t before = start(sleep_on, NULL), executor = start(sleep_on, NULL);
+    gang_executor_started(g, 0, executor);
+    gang_executor_kill(g, 0, before); /* that is not it */
+    gang_executor_kill(g, 0, 0);
+    gang_executor_kill(g, 0, executor);
+    assert_int_equal(waitpid(executor, &status, 0), executor);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(waitpid(before, &status, WNOHANG), 0);
+    assert_int_equal(kill(before, SIGKILL), 0);
+    assert_int_equal(waitpid(before, &status, 0), before);
     gang_close(g);
 }
 
@@ -458,8 +483,8 @@ int main(void)
         cmocka_unit_test(test_load_counts_what_is_taken_and_what_computes),
         cmocka_unit_test(test_a_place_tells_whose_it_is_cut_to_its_room),
         cmocka_unit_test(test_the_bound_is_exact_whoever_competes),
-        cmocka_unit_test(test_places_of_a_dead_worker_are_free_and_only_those),
-        cmocka_unit_test(test_a_run_is_wanted_while_a_place_stands_for_it),
+        cmocka_unit_test(test_a_retired_executor_takes_no_runs_until_it_is_another_process),
+        cmocka_unit_test(test_killing_ends_that_process_and_nobody_else),
         cmocka_unit_test(test_run_numbers_are_unique_among_processes),
         cmocka_unit_test(test_how_an_executor_ended_is_known_by_its_pid),
         cmocka_unit_test(test_a_reused_pid_does_not_show_the_end_of_the_one_before),
@@ -469,7 +494,7 @@ int main(void)
         cmocka_unit_test(test_control_pages_are_one_page_each_and_within_the_mapping),
         cmocka_unit_test(test_who_joins_sees_the_same_places),
         cmocka_unit_test(test_a_foreign_mapping_is_refused),
-        cmocka_unit_test(test_its_sockets_are_reached_by_descriptor_alone),
+        cmocka_unit_test(test_each_socket_is_its_executors_alone_and_reached_by_descriptor),
         cmocka_unit_test(test_closing_leaves_no_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,7 +97,7 @@ static void print_workers(struct page *p)
 static void print_executors(struct page *p)
 {
     static const char *const states[SOURCE_COUNT][7] = {
-        [SOURCE_COMPUTE] = {"none", "starting", "idle", "busy", "stopping", "orphaned"},
+        [SOURCE_COMPUTE] = {"none", "starting", "idle", "busy", "stopping"},
         [SOURCE_RUNNER] = {"starting", "idle", "busy", "restarting"}};
     for (int i = SOURCE_COMPUTE; i <= SOURCE_RUNNER; i++) {
         const cJSON *executors = json_member(p->status[i], "executors"), *class;

@@ -108,6 +108,11 @@ static void give_up(struct wait *w)
     w->is_stopping = true;
 }
 
+static int set_pool_ended(struct error *reterr)
+{
+    return error_set(reterr, ERR_UNAVAILABLE, "The pool ended; try again.");
+}
+
 static int set_peer_left(struct error *reterr)
 {
     return error_set(reterr, ERR_STOPPED, "The client closed its connection.");
@@ -202,12 +207,12 @@ static void wait_for(struct wait *w, int fd, int64_t deadline_us, bool *ret_read
 /* Until the call has ended or is lost. */
 static void wait_for_end(struct wait *w)
 {
-    bool is_readable, has_left;
+    bool is_readable, left;
     while (w->call.state == CALL_SENT || w->call.state == CALL_STARTED) {
-        wait_for(w, w->call.fd, next_deadline_us(w), &is_readable, &has_left);
+        wait_for(w, w->call.fd, next_deadline_us(w), &is_readable, &left);
         if (is_readable)
             on_message(w);
-        if (has_left && w->call.state <= CALL_STARTED)
+        if (left && w->call.state <= CALL_STARTED)
             on_peer_left(w);
         on_time(w);
     }
@@ -219,15 +224,17 @@ static int wait_for_turn(struct wait *w, struct error *reterr)
     int bell = gang_bell_fd(w->gang, w->place);
     turn_ask(w->gang, w->place);
     while ((w->executor = turn_executor(w->place)) < 0) {
-        bool is_ringing, has_left;
+        bool is_ringing, left;
         uint64_t rings;
         int64_t now_us = clock_us(), again_us = now_us + LOOK_AGAIN_US;
         if (now_us >= w->queue_deadline_us)
             return set_overloaded(w, reterr, "No executor became free in time");
         wait_for(w, bell, again_us < w->queue_deadline_us ? again_us : w->queue_deadline_us,
-                 &is_ringing, &has_left);
-        if (has_left)
+                 &is_ringing, &left);
+        if (left)
             return set_peer_left(reterr);
+        if (!gang_is_alive(w->gang))
+            return set_pool_ended(reterr);
         if (is_ringing)
             (void)!read(bell, &rings, sizeof(rings));
     }
@@ -239,8 +246,7 @@ static int describe_crash(const struct wait *w, struct error *reterr)
 {
     int status;
     if (!gang_exit_status(w->gang, w->process, EXIT_STATUS_WAIT_MS, &status))
-        return error_set(reterr, ERR_UNAVAILABLE,
-                         "The pool ended in the middle of this run; try again.");
+        return set_pool_ended(reterr);
     return verdict_crashed(status, reterr);
 }
 

@@ -37,6 +37,7 @@ struct header {
     uint32_t magic;
     uint32_t header_size; /* with magic: is it our build's layout? */
     struct gang_shape shape;
+    int32_t creator;
     _Atomic uint64_t last_run;
     _Atomic uint64_t last_ticket[TASK_CLASS_COUNT];
     _Atomic int64_t mean_run_us[TASK_CLASS_COUNT];
@@ -163,6 +164,7 @@ static void fill_in(struct gang *g, const struct gang_shape *shape)
     g->header->magic = GANG_MAGIC;
     g->header->header_size = sizeof(struct header);
     g->header->shape = *shape;
+    g->header->creator = (int32_t)getpid();
     int executor = 0, place = 0;
     for (int c = 0; c < TASK_CLASS_COUNT; c++) {
         for (int k = 0; k < shape->slots[c]; k++)
@@ -250,6 +252,11 @@ void gang_close(struct gang *g)
     free(g->fds);
     free(g->listen_fds);
     free(g);
+}
+
+bool gang_is_alive(const struct gang *g)
+{
+    return g->header->creator == getppid() || g->header->creator == getpid();
 }
 
 int gang_descriptor_count(const struct gang *g)

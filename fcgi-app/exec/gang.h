@@ -67,6 +67,9 @@ int gang_create(const struct gang_shape *shape, struct gang **ret_gang, struct e
 int gang_join(int first_fd, struct gang **ret_gang, struct error *reterr);
 void gang_close(struct gang *g); /* NULL is fine */
 
+/* Does the creator live, which starts and reaps the executors? Asked by itself or its children. */
+bool gang_is_alive(const struct gang *g);
+
 /* What a worker has to inherit, in this order. */
 int gang_descriptor_count(const struct gang *g);
 int gang_descriptor(const struct gang *g, int i);

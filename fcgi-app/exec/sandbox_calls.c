@@ -6,7 +6,8 @@
  * running every task under executor.sandbox = strict, which tests/faults/test_sandbox.py goes on
  * doing. To add one: a row below, with the least of its arguments that will do.
  *
- * No class has a pair of sockets: what is sent through it gets another number, the shared socket
+ * The socket that an executor listens on is shared with its successors: nothing may change its
+ * state. No class has a pair of sockets: what is sent through it gets another number, that socket
  * too, and descriptors under way count against every process of the user.
  *
  * A mapping may not grow: that of the control page would grow over the pages of all executors

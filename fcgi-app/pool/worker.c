@@ -31,9 +31,8 @@
 #define READY_TIMEOUT_MS 200
 #define DB_IDLE_MS 10000 /* a connection of pool compute, which seldom needs one */
 #define FILES_MAX 4096   /* beyond the gang: outputs of a run may come in memfds */
-* /
 
-    struct worker {
+struct worker {
     const struct config *config;
     struct api api;
     struct scoreboard board;

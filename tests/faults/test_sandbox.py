@@ -154,12 +154,28 @@ def test_class_net_connects_and_resolves_but_does_not_listen(stack, unharmed):
     assert attempt(stack, "read", task="hostile_net", path="/etc/passwd") == "EACCES"
 
 
+def test_no_run_but_its_own_can_be_taken(stack, unharmed):
+    """Those that wait while it tries, and those that the executor beside it computes."""
+    both = [stack.later(RUN + "hostile", json={"attempt": "accept", "number": 4}) for _ in range(2)]
+    stack.wait_for_load(busy=2)
+    waiting = [stack.later("/v1/tasks/demo.sum_squares", json={"n": 4}) for _ in range(8)]
+    stack.wait_for_load(busy=2, waiting=8)
+    assert [each.result().json()["result"]["error"] for each in both] == ["EAGAIN", "EAGAIN"]
+    assert [each.result().json()["result"] for each in waiting] == [{"sum": "14"}] * 8
+
+    one = stack.later(RUN + "hostile", json={"attempt": "accept", "number": 2})
+    stack.wait_for_load(busy=1)
+    for _ in range(50):
+        assert stack.post("/v1/tasks/demo.sum_squares", json={"n": 4}).json()["result"] == {"sum": "14"}
+    assert one.result().json()["result"]["error"] == "EAGAIN"
+
+
 SHARED = ("shared_shutdown", "shared_nonblock", "shared_timeout", "shared_dup", "shared_disguised")
 
 
 @pytest.mark.parametrize("task", ("hostile", "hostile_net"))
 @pytest.mark.parametrize("name", SHARED)
-def test_the_socket_that_executors_share_cannot_be_spoilt(stack, unharmed, name, task):
+def test_the_socket_that_its_successors_share_cannot_be_spoilt(stack, unharmed, name, task):
     assert attempt(stack, name, task=task) == "ENOSYS"
 
 

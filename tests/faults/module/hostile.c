@@ -156,7 +156,7 @@ static long resolve(const struct target *t)
     return result == 0 ? 0 : -1;
 }
 
-/* The one that all executors of the class accept from. */
+/* The one that it listens on, and its successors after it. */
 static int shared_socket(void)
 {
     struct rlimit files;
@@ -194,6 +194,17 @@ static long disguise_shared_socket(const struct target *t)
 {
     (void)t;
     return syscall(SYS_fcntl, (1L << 32) + shared_socket(), F_SETFL, O_NONBLOCK);
+}
+
+/* Another run of the class, which waits or is handed out while this one goes on. */
+static long accept_runs(const struct target *t)
+{
+    int fd = -1;
+    for (time_t end = time(NULL) + (time_t)t->number; fd < 0 && time(NULL) < end;)
+        fd = accept4(shared_socket(), NULL, NULL, SOCK_CLOEXEC); /* for a second */
+    if (fd >= 0)
+        (void)close(fd);
+    return fd;
 }
 
 /* ---- processes */
@@ -295,6 +306,7 @@ static const struct {
     {"shared_timeout", set_shared_socket},
     {"shared_dup", copy_shared_socket},
     {"shared_disguised", disguise_shared_socket},
+    {"accept", accept_runs},
     {"fork", try_fork},
     {"vfork", try_vfork},
     {"clone", try_clone},

@@ -85,7 +85,7 @@ def test_what_was_acknowledged_before_the_database_was_killed_is_there(start_job
     for each in clients:
         each.start()
     try:
-        for _ in range(3):
+        for _ in range(2):
             before = len(acknowledged)
             wait_until(lambda: len(acknowledged) >= before + 50, 60, "clients are served")
             kill(whole(stack, "postgres"))
@@ -100,7 +100,7 @@ def test_what_was_acknowledged_before_the_database_was_killed_is_there(start_job
         f"SELECT count(*) FROM (VALUES {listed}) AS a (id) WHERE NOT EXISTS (SELECT FROM "
         "gangsaw.job_done j WHERE gangsaw.public_id('job', j.id) = a.id)"
     )
-    assert len(acknowledged) >= 150
+    assert len(acknowledged) >= 100
     assert missing[0][0] == "0"
     twice = "SELECT count(*) FROM (SELECT id FROM gangsaw.job_done GROUP BY id HAVING count(*) > 1) d"
     assert stack.sql(twice)[0][0] == "0"

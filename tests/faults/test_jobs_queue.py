@@ -7,7 +7,7 @@ import pytest
 from jobs import SUM, enqueue, job, wait_for, wait_for_all, wait_for_tenants
 from stack import cpu_seconds, wait_until
 
-SHORT = 3_000
+SHORT = 1_000
 
 
 def burst(stack, count=SHORT):
@@ -38,7 +38,7 @@ def test_long_jobs_after_short_ones_do_not_delay_what_is_urgent(start_jobs):
     other = stack.sql("SELECT gangsaw.enqueue('faults.cooperative', params => '{\"seconds\": 0}', tenant => 'other')")
     wait_for_tenants(stack, "other", other[0][0], seconds=10)
     rows = stack.sql("SELECT count(*), max(attempt), max(crashes) FROM gangsaw.job WHERE state = 'queued'")[0]
-    assert int(rows[0]) > 400
+    assert int(rows[0]) > 100
     assert rows[1:] == ["0", "0"], "given back untried"
 
 

@@ -132,8 +132,11 @@ void route_dispatch(const struct route *routes, route_guard *guard, void *contex
     } else {
         status = call_handler(context, req, ret_match, res, &errors, ret_error);
     }
-    if (status == 0)
+    if (status == 0) {
+        /* What succeeded may have tried something in vain before. */
+        *ret_error = (struct error){.code = ERR_NONE};
         return;
+    }
     summarize(&errors, ret_error);
     http_response_problem(res, req, ret_error, &errors);
 }

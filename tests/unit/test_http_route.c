@@ -55,6 +55,17 @@ static int handle_fail(void *context, struct http_request *req, const struct rou
     return error_set(reterr, ERR_INVALID_PARAMS, "The handler's own words.");
 }
 
+/* Succeeds at the second attempt. */
+static int handle_again(void *context, struct http_request *req, const struct route_match *match,
+                        struct http_response *res, struct field_errors *errors,
+                        struct error *reterr)
+{
+    (void)context, (void)req, (void)errors;
+    if (error_set(reterr, ERR_UNAVAILABLE, "Not at the first attempt.") == 0)
+        return -1;
+    return answer_with(res, match, "again");
+}
+
 static const struct route routes[] = {
     {"/", HTTP_GET, handle_read, 0},
     {"/v1/tasks", HTTP_GET, handle_read, 0},
@@ -62,6 +73,7 @@ static const struct route routes[] = {
     {"/v1/tasks/{task}", HTTP_POST, handle_write, 0},
     {"/v1/jobs/{id}/outputs/{name}", HTTP_GET | HTTP_DELETE, handle_read, 0},
     {"/fail", HTTP_POST, handle_fail, 0},
+    {"/again", HTTP_GET, handle_again, 0},
     {NULL, 0, NULL, 0},
 };
 
@@ -175,12 +187,21 @@ static void test_failures_become_problems(void **state)
     }
 }
 
+static void test_what_succeeds_has_no_error(void **state)
+{
+    struct result r = dispatch(*state, HTTP_GET, "/again", 0);
+    assert_int_equal(r.res.status, 200);
+    assert_int_equal(r.err.code, ERR_NONE);
+    assert_string_equal(r.err.detail, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths_find_their_handler),
         cmocka_unit_test(test_a_404_names_the_path_and_no_more_than_that),
         cmocka_unit_test(test_failures_become_problems),
+        cmocka_unit_test(test_what_succeeds_has_no_error),
     };
     return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

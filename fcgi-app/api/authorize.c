@@ -78,11 +78,13 @@ static int find_key(struct api *api, const char *text, struct http_response *res
  * no key is protected by nothing else. */
 static int check_origin(const struct http_request *req, struct error *reterr)
 {
+    if (req->method & (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS))
+        return 0;
     const char *site = http_header(req, "Sec-Fetch-Site"), *origin = http_header(req, "Origin");
     const char *host = origin ? strstr(origin, "://") : NULL;
     bool is_foreign = (site && strcmp(site, "cross-site") == 0) ||
                       (origin && (!host || !loopback_is_host(host + 3)));
-    if (!is_foreign || (req->method & (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS)))
+    if (!is_foreign)
         return 0;
     return error_set(reterr, ERR_FORBIDDEN,
                      "A page of another site may not use a server without keys.");

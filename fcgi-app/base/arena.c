@@ -7,7 +7,6 @@
  */
 #include "base/arena.h"
 
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,18 +142,29 @@ char *arena_strdup(struct arena *a, const char *text)
     return arena_strndup(a, text, strlen(text));
 }
 
+/* Nearly all texts are short: printed once. */
+char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
+{
+    char brief[256];
+    va_list again;
+    va_copy(again, ap);
+    int size = vsnprintf(brief, sizeof(brief), fmt, ap);
+    char *text;
+    if (size < (int)sizeof(brief)) {
+        text = arena_strndup(a, brief, size < 0 ? 0 : (size_t)size);
+    } else {
+        text = take(a, (size_t)size + 1);
+        (void)vsnprintf(text, (size_t)size + 1, fmt, again);
+    }
+    va_end(again);
+    return text;
+}
+
 char *arena_printf(struct arena *a, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    int size = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
-    if (size < 0)
-        size = 0;
-    char *text = take(a, (size_t)size + 1);
-    text[0] = '\0';
-    va_start(ap, fmt);
-    (void)vsnprintf(text, (size_t)size + 1, fmt, ap);
+    char *text = arena_vprintf(a, fmt, ap);
     va_end(ap);
     return text;
 }

@@ -71,35 +71,52 @@ void strbuf_addch(struct strbuf *sb, char c)
 void strbuf_addf(struct strbuf *sb, const char *fmt, ...)
 {
     va_list ap;
+    size_t room = sb->capacity - sb->size;
     va_start(ap, fmt);
-    int size = vsnprintf(NULL, 0, fmt, ap);
+    int size = vsnprintf(room > 0 ? sb->text + sb->size : NULL, room, fmt, ap);
     va_end(ap);
-    if (size <= 0)
-        return;
-    reserve(sb, (size_t)size);
-    va_start(ap, fmt);
-    (void)vsnprintf(sb->text + sb->size, (size_t)size + 1, fmt, ap);
-    va_end(ap);
-    sb->size += (size_t)size;
+    if (size > 0 && (size_t)size >= room) {
+        reserve(sb, (size_t)size);
+        va_start(ap, fmt);
+        (void)vsnprintf(sb->text + sb->size, (size_t)size + 1, fmt, ap);
+        va_end(ap);
+    }
+    if (size > 0)
+        sb->size += (size_t)size;
+    else if (room > 0)
+        sb->text[sb->size] = '\0';
+}
+
+/* How many bytes stand in a JSON string as they are. */
+static size_t plain_size(const char *text, size_t size)
+{
+    size_t plain = 0;
+    while (plain < size) {
+        unsigned char c = (unsigned char)text[plain];
+        size_t length = c < 0x80 ? 1 : utf8_length(text + plain, size - plain);
+        if (c < 0x20 || c == 0x7f || c == '"' || c == '\\' || length == 0)
+            break;
+        plain += length;
+    }
+    return plain;
 }
 
 void strbuf_add_json(struct strbuf *sb, const char *text, size_t size)
 {
     strbuf_addch(sb, '"');
-    for (size_t i = 0; i < size;) {
+    for (size_t i = 0; i < size; i++) {
+        size_t plain = plain_size(text + i, size - i);
+        strbuf_add(sb, text + i, plain);
+        i += plain;
+        if (i == size)
+            break;
         unsigned char c = (unsigned char)text[i];
-        size_t length = utf8_length(text + i, size - i);
-        if (c == '"' || c == '\\') {
+        if (c == '"' || c == '\\')
             strbuf_addf(sb, "\\%c", c);
-        } else if (c < 0x20 || c == 0x7f) {
+        else if (c < 0x80)
             strbuf_addf(sb, "\\u%04x", c);
-        } else if (length == 0) {
+        else
             strbuf_addstr(sb, "\xef\xbf\xbd");
-            length = 1;
-        } else {
-            strbuf_add(sb, text + i, length);
-        }
-        i += length > 0 ? length : 1;
     }
     strbuf_addch(sb, '"');
 }

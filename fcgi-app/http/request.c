@@ -216,9 +216,12 @@ int http_request_read(struct http_stream *stream, const struct http_limits *limi
 static char *variable_name(struct arena *a, const char *name)
 {
     bool is_bare = strcasecmp(name, "Content-Type") == 0 || strcasecmp(name, "Content-Length") == 0;
-    char *variable = arena_printf(a, "%s%s", is_bare ? "" : "HTTP_", name);
-    for (char *p = variable; *p; p++)
-        *p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+    const char *prefix = is_bare ? "" : "HTTP_";
+    size_t prefix_size = strlen(prefix), size = strlen(name);
+    char *variable = arena_alloc(a, prefix_size + size + 1);
+    memcpy(variable, prefix, prefix_size);
+    for (size_t i = 0; i < size; i++)
+        variable[prefix_size + i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
     return variable;
 }
 

@@ -47,17 +47,10 @@ static void add_field(struct http_response *res, const char *name, const char *v
 
 void http_response_header(struct http_response *res, const char *name, const char *fmt, ...)
 {
-    va_list ap, again;
+    va_list ap;
     va_start(ap, fmt);
-    va_copy(again, ap);
-    int size = vsnprintf(NULL, 0, fmt, ap);
+    add_field(res, name, arena_vprintf(res->arena, fmt, ap));
     va_end(ap);
-    if (size >= 0) {
-        char *value = arena_alloc(res->arena, (size_t)size + 1);
-        (void)vsnprintf(value, (size_t)size + 1, fmt, again);
-        add_field(res, name, value);
-    }
-    va_end(again);
 }
 
 static void remove_fields(struct http_response *res, bool (*is_doomed)(const char *name))
@@ -240,6 +233,14 @@ static void add_guards(struct strbuf *head, const struct http_response *res)
                         "Cross-Origin-Resource-Policy: same-site\r\n");
 }
 
+static void add_line(struct strbuf *head, const char *name, const char *value)
+{
+    strbuf_addstr(head, name);
+    strbuf_addstr(head, ": ");
+    strbuf_addstr(head, value);
+    strbuf_addstr(head, "\r\n");
+}
+
 int http_response_send(struct http_response *res, struct http_request *req)
 {
     assert(res->status != 0);
@@ -247,11 +248,12 @@ int http_response_send(struct http_response *res, struct http_request *req)
     struct strbuf head = STRBUF_INIT;
     strbuf_addf(&head, "Status: %d %s\r\n", res->status, reason_phrase(res->status));
     for (const struct http_header_field *f = res->first; f; f = f->next)
-        strbuf_addf(&head, "%s: %s\r\n", f->name, f->value);
+        add_line(&head, f->name, f->value);
     if (may_have_body)
         strbuf_addf(&head, "Content-Length: %lld\r\n", (long long)res->body_size);
     add_guards(&head, res);
-    strbuf_addf(&head, "X-Request-Id: %s\r\n\r\n", req->request_id);
+    add_line(&head, "X-Request-Id", req->request_id);
+    strbuf_addstr(&head, "\r\n");
     int status = req->stream->write(req->stream, head.text, head.size);
     strbuf_release(&head);
     if (status != 0 || !may_have_body || req->method == HTTP_HEAD || res->body_size == 0)

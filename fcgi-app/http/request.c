@@ -233,7 +233,8 @@ const char *http_header(const struct http_request *req, const char *name)
     struct strbuf joined = STRBUF_INIT;
     const char *value = NULL;
     for (char **p = req->stream->params(req->stream); *p; p++) {
-        if (strncmp(*p, variable, size) != 0 || (*p)[size] != '=')
+        /* Most variables are no header fields: a look at the first character tells. */
+        if (**p != *variable || strncmp(*p, variable, size) != 0 || (*p)[size] != '=')
             continue;
         if (value) {
             if (joined.size == 0)

@@ -50,7 +50,7 @@ def finished(stack):
     return int(stack.sql("SELECT count(*) FROM gangsaw.job_done")[0][0])
 
 
-def wait_for_all(stack, seconds=90):
+def wait_for_all(stack, seconds=180):
     wait_until(lambda: live(stack) == 0, seconds, "no live job left")
 
 

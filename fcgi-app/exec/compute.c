@@ -273,7 +273,8 @@ static bool try_executor(struct wait *w, size_t body_size, struct error *reterr)
     if (call_connect(&w->call, gang_address_fd(w->gang, w->executor), w->request->body, body_size,
                      reterr) == 0) {
         wait_for_end(w);
-        (void)error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
+        if (w->call.started_us == 0)
+            (void)error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
     }
     /* Whoever hung up is dead, or was taken over. */
     if (w->call.state != CALL_ENDED && !w->was_withdrawn)

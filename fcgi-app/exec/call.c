@@ -56,20 +56,8 @@ int call_connect(struct call *c, int address_fd, struct payload *order, size_t b
         (void)error_set(reterr, ERR_UNAVAILABLE, "No executor takes runs at the moment.");
         return error_cause(reterr, "call: connect: %s", strerror(errno));
     }
-    c->state = CALL_SENT;
+    call_begin(c, clock_us());
     return wire_send(c->fd, WIRE_RUN, c->run, order, body_size, reterr);
-}
-
-static int on_started(struct call *c, const struct wire_message *m, struct error *reterr)
-{
-    struct wire_reader r = wire_record(m);
-    uint64_t resident = wire_get_u64(&r);
-    if (c->state != CALL_SENT || m->sender <= 0 || !wire_is_complete(&r))
-        return error_internal(reterr, "call: a malformed STARTED, or out of turn");
-    c->resident_before = (size_t)resident;
-    c->started_us = clock_us();
-    c->state = CALL_STARTED;
-    return 0;
 }
 
 static bool media_type_is_declared(const struct task_slot *slot, const char *media_type)
@@ -233,8 +221,6 @@ int call_take(struct call *c, struct wire_message *m, struct error *reterr)
     int result;
     if (m->run != c->run)
         result = error_internal(reterr, "call: a message of another run");
-    else if (m->kind == WIRE_STARTED)
-        result = on_started(c, m, reterr);
     else if (m->kind == WIRE_OUTPUT)
         result = on_output(c, m, reterr);
     else if (m->kind == WIRE_RESULT)
@@ -269,17 +255,6 @@ int call_receive(struct call *c, struct error *reterr)
         return 0;
     }
     return call_take(c, &m, reterr);
-}
-
-bool call_withdraw(struct call *c)
-{
-    /* From here on the executor's STARTED fails, and a run that cannot say so is not computed. */
-    (void)shutdown(c->fd, SHUT_RD);
-    struct pollfd p = {.fd = c->fd, .events = POLLIN};
-    struct error ignored;
-    if (poll(&p, 1, 0) > 0 && (p.revents & POLLIN))
-        (void)call_receive(c, &ignored);
-    return c->state != CALL_STARTED;
 }
 
 bool call_wait_idle(const struct call *c, int timeout_ms)

@@ -13,8 +13,8 @@
 #include "exec/wire.h"
 
 enum call_state {
-    CALL_SENT,    /* not started yet */
-    CALL_STARTED, /* an executor computes it */
+    CALL_SENT,    /* not its turn yet */
+    CALL_STARTED, /* the executor computes it, or is about to */
     CALL_ENDED,   /* result or error has come: `failed` says which, `lingers` what follows */
     CALL_LOST,    /* the connection ended without an end message */
 };
@@ -25,9 +25,8 @@ struct call {
     int fd; /* the connection; -1: none */
     uint64_t run;
     enum call_state state;
-    pid_t executor;         /* who answered, by the kernel's word; 0 before */
-    int statm_fd;           /* its memory figures; -1 until sampled */
-    size_t resident_before; /* the executor's memory before the run, by its own words */
+    pid_t executor; /* who answered, by the kernel's word; 0 before */
+    int statm_fd;   /* its memory figures; -1 until sampled */
     size_t output_left;
     bool failed;  /* ended by an error, in `error` */
     bool lingers; /* the executor takes no run before it has said WIRE_IDLE, or leaves */
@@ -46,8 +45,8 @@ void call_init(struct call *c, struct arena *a, const struct task_desc *task, ui
 void call_release(struct call *c);
 
 /*
- * Connect to the executor that listens at `address_fd`, and send the order. Errors: ERR_UNAVAILABLE
- * when it does not take it.
+ * Connect to the executor that listens at `address_fd`, send the order and begin the call. Errors:
+ * ERR_UNAVAILABLE when it does not take it.
  */
 int call_connect(struct call *c, int address_fd, struct payload *order, size_t body_size,
                  struct error *reterr);
@@ -64,12 +63,6 @@ int call_receive(struct call *c, struct error *reterr);
 void call_begin(struct call *c, int64_t started_us);
 int call_take(struct call *c, struct wire_message *m, struct error *reterr);
 size_t call_message_max(const struct call *c); /* bytes that the next message may have */
-
-/*
- * Give a call up before it started: no executor starts it any more. Returns false when one just
- * did: state is then CALL_STARTED, and it has to be stopped.
- */
-bool call_withdraw(struct call *c);
 
 /*
  * After the end of a call that lingers: wait until the executor takes the next run. False when it

@@ -20,17 +20,17 @@
 #define START_ATTEMPTS 5         /* executors that may die before they start the run */
 #define START_US 5000000         /* an idle executor takes its run, or is none */
 #define LOOK_AGAIN_US 1000000    /* who was to ring may have been killed before it did */
-#define FIND_ATTEMPTS 100        /* of a millisecond */
 
 struct wait {
     const struct compute_request *request;
     struct gang *gang;
     struct gang_place *place;
     struct call call;
-    int executor;  /* that it has; -1: none */
-    pid_t process; /* which that was when it came, then who started the run */
+    int executor;           /* that it has; -1: none */
+    pid_t process;          /* which that is */
+    size_t resident_before; /* its memory before the run, by its own words */
     int64_t queue_deadline_us, start_deadline_us, run_deadline_us, kill_at_us, sample_at_us;
-    bool is_stopping, was_withdrawn, peer_left, watch_fired;
+    bool has_begun, is_stopping, was_withdrawn, peer_left, watch_fired;
     struct error reason; /* why it is being stopped, or has failed */
 };
 
@@ -55,37 +55,6 @@ static void end_executor(struct wait *w)
     w->call.state = CALL_LOST;
 }
 
-/*
- * Is it the executor that started the run? One that died since it was handed out has a successor,
- * whose pid the master notes right after it forked it. Or it has computed the run, left and been
- * reaped before we came to read that it started.
- */
-static bool is_executor(const struct wait *w, pid_t pid)
-{
-    int status;
-    for (int tries = 0; tries < FIND_ATTEMPTS; tries++) {
-        if (pid == w->process || atomic_load(&gang_executor(w->gang, w->executor)->pid) == pid ||
-            gang_exit_status(w->gang, pid, 0, &status))
-            return true;
-        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
-    return false;
-}
-
-static void enter_started(struct wait *w)
-{
-    if (!is_executor(w, w->call.executor)) {
-        (void)error_internal(&w->reason, "compute: started by a process that is no executor");
-        w->is_stopping = true;
-        end_executor(w);
-        return;
-    }
-    w->process = w->call.executor;
-    w->run_deadline_us = w->call.started_us + (int64_t)(w->request->seconds * 1e6);
-    w->sample_at_us = w->call.started_us + SAMPLE_US;
-    gang_place_enter(w->place, PLACE_RUNNING, w->call.run, w->executor);
-}
-
 /* The stop flag first, which keeps the engine warm; whoever does not see it is killed. */
 static void begin_stop(struct wait *w)
 {
@@ -98,14 +67,12 @@ static void begin_stop(struct wait *w)
 /* Give up for `w->reason`: at once while nothing computes, else by stopping the run. */
 static void give_up(struct wait *w)
 {
-    if (w->call.state == CALL_STARTED) {
+    if (!control_withdraw(control_of(w), w->call.run)) {
         begin_stop(w);
         return;
     }
-    /* An executor that started it in this very moment can no longer tell us anything: end it. */
-    w->was_withdrawn = call_withdraw(&w->call);
+    w->was_withdrawn = w->is_stopping = true;
     w->call.state = CALL_LOST;
-    w->is_stopping = true;
 }
 
 static int set_pool_ended(struct error *reterr)
@@ -127,33 +94,40 @@ static void on_peer_left(struct wait *w)
     give_up(w);
 }
 
+/* The one that it was when it was handed out, or its successor if that one has died since. */
+static bool is_executor(struct wait *w, pid_t pid)
+{
+    if (pid != w->process && pid == atomic_load(&gang_executor(w->gang, w->executor)->pid))
+        w->process = pid;
+    return pid == w->process;
+}
+
 static void on_message(struct wait *w)
 {
-    struct error why;
-    enum call_state before = w->call.state;
-    if (call_receive(&w->call, &why) != 0) {
-        if (!w->is_stopping)
-            w->reason = why;
-        w->is_stopping = true;
-        end_executor(w);
+    struct error why = {0};
+    int result = call_receive(&w->call, &why);
+    if (result == 0 && w->call.state != CALL_LOST && !is_executor(w, w->call.executor))
+        result = error_internal(&why, "compute: a message of a process that is not the executor");
+    if (result == 0)
         return;
-    }
-    if (before == CALL_SENT && w->call.state == CALL_STARTED)
-        enter_started(w);
+    if (!w->is_stopping)
+        w->reason = why;
+    w->is_stopping = true;
+    end_executor(w);
 }
 
 static void check_usage(struct wait *w, int64_t now_us)
 {
     const struct task_desc *task = w->request->task;
     struct verdict_memory allowed = {.limit = task->memory_bytes,
-                                     .before = w->call.resident_before,
+                                     .before = w->resident_before,
                                      .warm = w->request->warm_bytes,
                                      .passed = w->request->body->size +
                                                SANDBOX_FILE_BYTES(task->output_bytes)};
     w->sample_at_us = now_us + SAMPLE_US;
-    if (verdict_is_over_memory(&allowed, w->call.executor, &w->call.statm_fd, &w->call.peak_bytes))
+    if (verdict_is_over_memory(&allowed, w->process, &w->call.statm_fd, &w->call.peak_bytes))
         (void)verdict_over_memory(task->memory_bytes, &w->reason);
-    else if (verdict_threads(w->call.executor) > VERDICT_THREADS_MAX)
+    else if (verdict_threads(w->process) > VERDICT_THREADS_MAX)
         (void)verdict_over_threads(&w->reason);
     else
         return;
@@ -161,27 +135,35 @@ static void check_usage(struct wait *w, int64_t now_us)
     w->kill_at_us = now_us;
 }
 
+/* A run that has not begun by now never will: the next executor may. */
+static void check_start(struct wait *w, int64_t now_us)
+{
+    w->sample_at_us = now_us + SAMPLE_US;
+    if (now_us >= w->start_deadline_us && control_withdraw(control_of(w), w->call.run))
+        end_executor(w);
+}
+
 static void on_time(struct wait *w)
 {
     int64_t now_us = clock_us();
-    if (w->call.state == CALL_SENT && now_us >= w->start_deadline_us) {
-        end_executor(w);
-    } else if (w->call.state == CALL_STARTED && !w->is_stopping) {
-        if (now_us >= w->run_deadline_us) {
-            (void)verdict_timed_out(w->request->seconds_limit, w->request->seconds, &w->reason);
-            give_up(w);
-        } else if (now_us >= w->sample_at_us) {
+    if (w->call.state != CALL_STARTED)
+        return;
+    if (w->is_stopping) {
+        if (now_us >= w->kill_at_us)
+            end_executor(w);
+    } else if (now_us >= w->run_deadline_us) {
+        (void)verdict_timed_out(w->request->seconds_limit, w->request->seconds, &w->reason);
+        give_up(w);
+    } else if (now_us >= w->sample_at_us) {
+        if (control_has_begun(control_of(w), w->call.run))
             check_usage(w, now_us);
-        }
+        else
+            check_start(w, now_us);
     }
-    if (w->call.state == CALL_STARTED && w->is_stopping && now_us >= w->kill_at_us)
-        end_executor(w);
 }
 
 static int64_t next_deadline_us(const struct wait *w)
 {
-    if (w->call.state == CALL_SENT)
-        return w->start_deadline_us;
     if (w->is_stopping)
         return w->kill_at_us;
     return w->run_deadline_us < w->sample_at_us ? w->run_deadline_us : w->sample_at_us;
@@ -208,11 +190,11 @@ static void wait_for(struct wait *w, int fd, int64_t deadline_us, bool *ret_read
 static void wait_for_end(struct wait *w)
 {
     bool is_readable, left;
-    while (w->call.state == CALL_SENT || w->call.state == CALL_STARTED) {
+    while (w->call.state == CALL_STARTED) {
         wait_for(w, w->call.fd, next_deadline_us(w), &is_readable, &left);
         if (is_readable)
             on_message(w);
-        if (left && w->call.state <= CALL_STARTED)
+        if (left && w->call.state == CALL_STARTED)
             on_peer_left(w);
         on_time(w);
     }
@@ -266,20 +248,25 @@ static int conclude(struct wait *w, struct error *reterr)
     return 0;
 }
 
-/* One attempt with one executor; false when it was none that could start the run. */
+/* One attempt with one executor; false when it was none that began the run. */
 static bool try_executor(struct wait *w, size_t body_size, struct error *reterr)
 {
-    w->start_deadline_us = clock_us() + START_US;
+    control_offer(control_of(w), w->call.run);
+    w->resident_before = atomic_load(&control_of(w)->resident);
     if (call_connect(&w->call, gang_address_fd(w->gang, w->executor), w->request->body, body_size,
                      reterr) == 0) {
+        int64_t now_us = w->call.started_us;
+        w->start_deadline_us = now_us + START_US;
+        w->run_deadline_us = now_us + (int64_t)(w->request->seconds * 1e6);
+        w->sample_at_us = now_us + SAMPLE_US;
+        gang_place_enter(w->place, PLACE_RUNNING, w->call.run, w->executor);
         wait_for_end(w);
-        if (w->call.started_us == 0)
-            (void)error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
     }
+    w->has_begun = w->call.state == CALL_ENDED || control_has_begun(control_of(w), w->call.run);
     /* Whoever hung up is dead, or was taken over. */
     if (w->call.state != CALL_ENDED && !w->was_withdrawn)
         end_executor(w);
-    return w->is_stopping || w->call.started_us != 0;
+    return w->is_stopping || w->has_begun;
 }
 
 static int wait_and_compute(struct wait *w, struct arena *a, size_t body_size, struct error *reterr)
@@ -293,7 +280,7 @@ static int wait_and_compute(struct wait *w, struct arena *a, size_t body_size, s
         if (try_executor(w, body_size, reterr))
             return conclude(w, reterr);
         if (attempt == START_ATTEMPTS)
-            return -1;
+            return error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
         turn_end(w->gang, w->place);
         call_release(&w->call);
     }
@@ -312,7 +299,7 @@ static void leave(struct wait *w)
 static void fill_outcome(const struct wait *w, int64_t ended_us, struct compute_outcome *out)
 {
     const struct call *c = &w->call;
-    int64_t started_us = c->started_us ? c->started_us : ended_us;
+    int64_t started_us = w->has_begun ? c->started_us : ended_us;
     *out = (struct compute_outcome){.result = c->result,
                                     .outputs = c->outputs,
                                     .output_count = c->output_count,
@@ -320,7 +307,7 @@ static void fill_outcome(const struct wait *w, int64_t ended_us, struct compute_
                                     .run_us = ended_us - started_us,
                                     .cpu_us = c->cpu_us,
                                     .peak_bytes = c->peak_bytes,
-                                    .was_started = c->started_us != 0};
+                                    .was_started = w->has_begun};
 }
 
 static bool has_left(int peer_fd)

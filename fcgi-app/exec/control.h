@@ -6,10 +6,10 @@
  * `stop_run`, both write claims, the executor all the rest; what the executor writes is never
  * trusted for more than showing it. The page is the executor's only view of shared memory.
  *
- * A runner sends orders ahead. Who has one is settled by its claim, with one compare-and-swap:
- * either the executor begins the run, or the runner withdraws it and the executor skips the order
- * when it comes to it. So a run is never begun twice, one that waits is given up or moved
- * at once, and after a death it is known which run had begun.
+ * Who has an order is settled by its claim, with one compare-and-swap: either the executor begins
+ * the run, or the waiting side withdraws it and the executor skips the order when it comes to it.
+ * So a run is never begun twice, one that waits is given up or moved at once, a runner can send
+ * orders ahead, and after a death it is known which run had begun.
  */
 #ifndef EXEC_CONTROL_H
 #define EXEC_CONTROL_H
@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #define CONTROL_PAGE_SIZE 4096
 #define CONTROL_TEXT_SIZE 64
@@ -36,7 +37,20 @@ struct control {
 
 _Static_assert(sizeof(struct control) <= CONTROL_PAGE_SIZE, "one page each");
 
-/* The runner, before it sends the order. No other run of its place may be under way. */
+/* For the next process of its place. Claims stay: whoever waits asks what the one before had begun.
+ */
+static inline void control_reset(struct control *c)
+{
+    atomic_store(&c->ready, 0);
+    atomic_store(&c->run, 0);
+    atomic_store(&c->runs, 0);
+    atomic_store(&c->resident, 0);
+    atomic_store(&c->stop_run, 0);
+    atomic_store(&c->fraction_ppm, 0);
+    memset(c->text, 0, sizeof(c->text));
+}
+
+/* The waiting side, before it sends the order. No other run of its place may be under way. */
 static inline void control_offer(struct control *c, uint64_t run)
 {
     atomic_store(&c->claims[run % CONTROL_CLAIMS], 2 * run);
@@ -49,7 +63,7 @@ static inline bool control_begin(struct control *c, uint64_t run)
     return atomic_compare_exchange_strong(&c->claims[run % CONTROL_CLAIMS], &waits, 2 * run + 1);
 }
 
-/* The runner. False: it has begun. */
+/* The waiting side. False: it has begun. */
 static inline bool control_withdraw(struct control *c, uint64_t run)
 {
     uint64_t waits = 2 * run;

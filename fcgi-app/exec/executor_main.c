@@ -35,7 +35,6 @@
 
 #define ORDER_MAX ((size_t)1 << 40) /* the sender is trusted with the size of inputs */
 #define IDLE_SECONDS 1              /* an idle executor looks after its memory this often */
-#define SILENT_SECONDS 10           /* a peer that connected and sends no order */
 #define LOOK_US 1000                /* of computing, between looks at what runs leave behind */
 #define HEAP_THRESHOLD (64 * 1024 * 1024)
 #define FILES_MAX \
@@ -302,17 +301,12 @@ static void clean_up(struct executor *e)
         run_skip_usage(e->resident);
 }
 
-/* Say that a run begins, or that the next one may come. A run that nobody waits for any more is not
- * begun. */
-static int announce(const struct executor *e, int fd, enum wire_kind kind, uint64_t run)
+/* Say that runs are taken. */
+static int tell_idle(int fd, uint64_t run)
 {
     struct error why;
-    struct payload record = PAYLOAD_INIT;
-    struct wire_writer w = {.payload = &record, .error = &why};
-    wire_put_u64(&w, e->resident);
-    int result = w.failed ? -1 : wire_send(fd, kind, run, &record, 0, &why);
-    payload_release(&record);
-    return result;
+    struct payload nothing = PAYLOAD_INIT;
+    return wire_send(fd, WIRE_IDLE, run, &nothing, 0, &why);
 }
 
 static int compute(struct executor *e, int fd, const struct wire_message *m)
@@ -334,27 +328,36 @@ static int compute(struct executor *e, int fd, const struct wire_message *m)
                        : run_send_error(run, fd, m->run, &error, &used);
 }
 
-/* Take the order from a connection, announce the run and compute it. */
+/* Take the order from a connection and compute it, if it was not withdrawn. */
 static void serve_connection(struct executor *e, int fd)
 {
     struct wire_message m;
     struct error why;
     if (wire_receive(fd, ORDER_MAX, &m, &why) <= 0)
         return;
-    int result = announce(e, fd, WIRE_STARTED, m.run);
-    if (result == 0)
-        result = compute(e, fd, &m);
-    bool has_lingered = result == 0 && (e->keeps_much || e->runs_left <= 0);
+    bool is_ours = control_begin(e->control, m.run);
+    int result = is_ours ? compute(e, fd, &m) : 0;
     payload_release(&m.payload);
+    if (!is_ours)
+        return;
+    bool has_lingered = e->keeps_much;
     clean_up(e);
-    if (has_lingered && e->runs_left > 0)
-        (void)announce(e, fd, WIRE_IDLE, m.run);
+    if (result == 0 && has_lingered && e->runs_left > 0)
+        (void)tell_idle(fd, m.run);
 }
 
 static void set_receive_timeout(int fd, int seconds)
 {
     struct timeval timeout = {.tv_sec = seconds};
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+}
+
+/* Who connected to the one before learns that it must ask for another. */
+static void refuse_predecessors_runs(const struct executor *e)
+{
+    struct pollfd waiting = {.fd = e->socket_fd, .events = POLLIN};
+    while (poll(&waiting, 1, 0) > 0)
+        (void)close(accept4(e->socket_fd, NULL, NULL, SOCK_CLOEXEC));
 }
 
 /* In a pool: each connection brings one run. */
@@ -368,7 +371,6 @@ static void serve_listening(struct executor *e)
             _exit(71);
         if (fd < 0)
             continue;
-        set_receive_timeout(fd, SILENT_SECONDS);
         serve_connection(e, fd);
         (void)close(fd);
     }
@@ -398,7 +400,7 @@ static bool serve_next(struct executor *e)
 /* Under a runner: one connection for life, which says when it is ready. */
 static void serve_connected(struct executor *e)
 {
-    if (announce(e, e->socket_fd, WIRE_STARTED, 0) != 0)
+    if (tell_idle(e->socket_fd, 0) != 0)
         return;
     while (e->runs_left > 0 && serve_next(e))
         continue;
@@ -424,6 +426,8 @@ int main(int argc, char **argv)
     e.resident = resident_bytes(&e);
     atomic_store(&e.control->resident, e.resident);
     run_skip_usage(e.resident);
+    if (e.is_listening)
+        refuse_predecessors_runs(&e);
     tell_ready(&e);
     if (e.is_listening)
         serve_listening(&e);

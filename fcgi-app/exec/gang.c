@@ -465,12 +465,11 @@ void gang_executor_started(struct gang *g, int i, pid_t pid)
 
 void gang_executor_ended(struct gang *g, int i, int status)
 {
-    struct control *control = gang_control(g, i);
     atomic_store(&g->executors[i].taking, 0);
     pid_t pid = atomic_exchange(&g->executors[i].pid, 0);
     uint32_t n = atomic_fetch_add(&g->header->exit_count, 1) % EXIT_RING;
     atomic_store(&g->header->exits[n].value, (uint64_t)(uint32_t)pid << 32 | (uint32_t)status);
-    memset(control, 0, sizeof(*control));
+    control_reset(gang_control(g, i));
 }
 
 void gang_executor_retire(struct gang *g, int i, pid_t pid)

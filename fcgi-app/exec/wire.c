@@ -10,8 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RECORD_SPACE 512       /* most records fit */
-#define WIRE_MAGIC 0x47573032u /* "GW02": both ends are of one build, or refuse each other */
+#define RECORD_SPACE 512 /* most records fit */
 
 struct wire_header {
     uint32_t magic;

@@ -10,18 +10,16 @@
  *   peer → executor
  *     RUN      body: bytes of all inputs, record: see order_encode()
  *   executor → peer
- *     STARTED  record: resident bytes before the run
  *     OUTPUT   body: the bytes, record: name, media type
  *     RESULT   body: JSON text, record: usage — an end
  *     ERROR    record: code, detail, cause, usage — an end
- *     IDLE     record: as STARTED; after an end that said that the executor lingers, it takes the
- *              next run
+ *     IDLE     nothing: it takes runs. To a runner once, as run 0; in a pool after an end that said
+ *              that the executor lingers
  *
  * Usage is CPU time, peak memory, and whether the executor lingers: it gives memory back before it
- * takes another run, or leaves.
- *
- * A runner's executor says STARTED once, with run 0, when it is ready. Its orders queue up on the
- * one connection it has; which of them has begun stands on its control page.
+ * takes another run, or leaves. Whether a run has begun stands on the control page: orders queue
+ * up on a runner's one connection to its executor, and in a pool an executor may die before it
+ * comes to the one that was sent.
  */
 #ifndef EXEC_WIRE_H
 #define EXEC_WIRE_H
@@ -33,7 +31,9 @@
 #include "base/error.h"
 #include "base/payload.h"
 
-enum wire_kind { WIRE_RUN = 1, WIRE_STARTED, WIRE_OUTPUT, WIRE_RESULT, WIRE_ERROR, WIRE_IDLE };
+#define WIRE_MAGIC 0x47573033u /* "GW03": both ends are of one build, or refuse each other */
+
+enum wire_kind { WIRE_RUN = 1, WIRE_OUTPUT, WIRE_RESULT, WIRE_ERROR, WIRE_IDLE };
 
 struct wire_message {
     enum wire_kind kind;

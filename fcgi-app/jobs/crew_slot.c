@@ -298,7 +298,7 @@ static void end_first(struct crew_slot *s)
 static int take(struct crew_slot *s, struct wire_message *m, struct error *reterr)
 {
     struct crew_run *run = s->runs.first;
-    if (s->state == SLOT_STARTING && m->kind == WIRE_STARTED && m->run == 0) {
+    if (s->state == SLOT_STARTING && m->kind == WIRE_IDLE && m->run == 0) {
         payload_release(&m->payload);
         enter(s, SLOT_READY, clock_us());
         return 0;

@@ -6,18 +6,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "api/api.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/user.h"
 #include "db/job.h"
 #include "exec/sandbox.h"
 #include "exec/spawn.h"
 #include "exec/turn.h"
+
+#define READY_STEP_MS 20
 
 struct cgi {
     struct api api;
@@ -37,6 +41,20 @@ static void on_child(int signal_number)
     errno = saved;
 }
 
+static int wait_until_ready(struct gang *g, const struct config *cfg, struct error *reterr)
+{
+    struct pollfd ready = {.fd = gang_ready_fd(g), .events = POLLIN};
+    int64_t deadline_us = clock_us() + (int64_t)(cfg->executor_start_seconds * 1e6);
+    /* By steps: its end is a signal, which may come between a look and the wait. */
+    while (atomic_load(&gang_executor(g, 0)->pid) != 0 && clock_us() < deadline_us) {
+        if (poll(&ready, 1, READY_STEP_MS) > 0) {
+            turn_executor_ready(g, 0);
+            return 0;
+        }
+    }
+    return error_set(reterr, ERR_UNAVAILABLE, "No executor could start.");
+}
+
 static int start_executor(struct cgi *c, const struct config *cfg, enum task_class class,
                           struct error *reterr)
 {
@@ -53,13 +71,12 @@ static int start_executor(struct cgi *c, const struct config *cfg, enum task_cla
                                      .lifeline_fd = c->lifeline[0],
                                      .memory_fd = gang_memory_fd(c->gang),
                                      .control_offset = gang_control_offset(c->gang, 0),
-                                     .ready_fd = -1,
+                                     .ready_fd = gang_ready_fd(c->gang),
                                      .stderr_fd = STDERR_FILENO};
     if (executor_spawn(&launch, &pid, reterr) != 0)
         return -1;
     gang_executor_started(c->gang, 0, pid);
-    turn_executor_ready(c->gang, 0); /* as soon as it is: the run waits for this one */
-    return 0;
+    return wait_until_ready(c->gang, cfg, reterr);
 }
 
 /* Only the class of the task that is asked for needs an executor; a GET needs none. */

@@ -5,6 +5,7 @@
  */
 #include "exec/call.h"
 
+#include "base/clock.h"
 #include "datagram.h"
 #include "fuzz.h"
 
@@ -77,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
     FUZZ_CHECK(setsockopt(fds[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0);
     c.fd = fds[0];
+    call_begin(&c, clock_us());
     bool goes_on = true;
     for (int i = 0; i < MESSAGES_MAX && goes_on && in.at < in.end; i++) {
         datagram_send(&in, fds[1], RUN);

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "exec/wire.h"
 #include "fuzz.h"
 
 enum {
@@ -86,7 +87,7 @@ static inline void datagram_send(struct fuzz_input *in, int fd, uint64_t run)
     unsigned flags = (unsigned)fuzz_number(in, 1);
     uint32_t kind = (uint32_t)fuzz_number(in, 1);
     size_t size = (size_t)fuzz_number(in, 2);
-    struct datagram_header header = {.magic = 0x47573031u, .kind = kind % 8};
+    struct datagram_header header = {.magic = WIRE_MAGIC, .kind = kind % 8};
     header.run = flags & DATAGRAM_OTHER_RUN ? fuzz_number(in, 1) : run;
     uint64_t body_size = flags & DATAGRAM_BODY_SIZE ? fuzz_number(in, 2) : 0;
     uint64_t said = flags & DATAGRAM_WRONG_SIZE ? fuzz_number(in, 2) : 0;

@@ -65,7 +65,7 @@ static void misbehave(const char *manners, struct control *control, uint64_t run
     } else if (strcmp(manners, "unknown-output") == 0) {
         send_plain(WIRE_OUTPUT, run, "boo");
     } else if (strcmp(manners, "started-again") == 0) {
-        send_plain(WIRE_STARTED, run, "");
+        send_plain(WIRE_IDLE, run, "");
     } else if (strcmp(manners, "hang-up") == 0) {
         (void)close(EXECUTOR_FD_SOCKET);
     } else if (strcmp(manners, "empty-message") == 0) {
@@ -95,7 +95,7 @@ int crew_executor(int argc, char **argv)
     if (control == MAP_FAILED || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 ||
         strcmp(manners, "stillborn") == 0)
         _exit(1);
-    send_plain(WIRE_STARTED, 0, "");
+    send_plain(WIRE_IDLE, 0, "");
     for (;;) {
         struct wire_message m;
         struct error err;

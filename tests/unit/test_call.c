@@ -18,13 +18,13 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "descriptors.h"
 #include "exec/verdict.h"
 #include "exec/wire.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define RUN 42
-#define RESIDENT 123456 /* bytes, by the executor's words */
 #define OUTPUT_BYTES 200000
 
 static const char *text_types[] = {"text/plain", "text/html", NULL};
@@ -93,16 +93,6 @@ static void send_message(const struct context *c, enum wire_kind kind, uint64_t 
     payload_release(&p);
 }
 
-static void send_started(const struct context *c)
-{
-    struct payload record = PAYLOAD_INIT;
-    struct error err;
-    struct wire_writer w = {.payload = &record, .error = &err};
-    wire_put_u64(&w, RESIDENT);
-    send_message(c, WIRE_STARTED, RUN, "", 0, &record);
-    payload_release(&record);
-}
-
 static void send_output(const struct context *c, const char *name, const char *media_type,
                         size_t size)
 {
@@ -161,8 +151,7 @@ static void assert_refused(struct context *c, enum err_code code)
 
 static void start(struct context *c)
 {
-    send_started(c);
-    receive(c);
+    call_begin(&c->call, clock_us());
     assert_int_equal(c->call.state, CALL_STARTED);
 }
 
@@ -171,14 +160,14 @@ static void test_a_run_as_it_should_be(void **state)
     struct context *c = *state;
     static const char json[] = "{\"sum\":\"14\"}";
     start(c);
-    assert_int_equal(c->call.executor, getpid());
-    assert_true(c->call.started_us > 0);
+    assert_int_equal(c->call.executor, 0);
     send_output(c, "text", "text/html", 5);
     send_output(c, "file", "application/octet-stream", 0);
     send_output(c, "file", "application/octet-stream", 100000);
     send_result(c, json, strlen(json));
     for (int i = 0; i < 4; i++)
         receive(c);
+    assert_int_equal(c->call.executor, getpid());
     assert_int_equal(c->call.state, CALL_ENDED);
     assert_false(c->call.failed);
     assert_int_equal(c->call.output_count, 3);
@@ -240,25 +229,7 @@ static void test_no_run_takes_more_than_there_is(void **state)
     }
 }
 
-static void test_a_start_without_credentials_is_refused(void **state)
-{
-    struct context *c = *state;
-    int off = 0;
-    assert_int_equal(setsockopt(c->call.fd, SOL_SOCKET, SO_PASSCRED, &off, sizeof(off)), 0);
-    send_message(c, WIRE_STARTED, RUN, "", 0, NULL);
-    assert_refused(c, ERR_INTERNAL);
-    assert_int_equal(c->call.state, CALL_SENT);
-}
-
-static void test_a_second_start_is_refused(void **state)
-{
-    struct context *c = *state;
-    start(c);
-    send_started(c);
-    assert_refused(c, ERR_INTERNAL);
-}
-
-static void test_nothing_comes_before_the_start(void **state)
+static void test_nothing_comes_before_its_turn(void **state)
 {
     struct context *c = *state;
     send_output(c, "text", "text/plain", 1);
@@ -270,12 +241,15 @@ static void test_nothing_comes_before_the_start(void **state)
     assert_int_equal(c->call.output_count, 0);
 }
 
-static void test_messages_of_another_run_and_orders_are_refused(void **state)
+static void test_messages_of_another_run_and_of_another_kind_are_refused(void **state)
 {
     struct context *c = *state;
-    send_message(c, WIRE_STARTED, RUN + 1, "", 0, NULL);
+    start(c);
+    send_message(c, WIRE_OUTPUT, RUN + 1, "", 0, NULL);
     assert_refused(c, ERR_INTERNAL);
     send_message(c, WIRE_RUN, RUN, "", 0, NULL);
+    assert_refused(c, ERR_INTERNAL);
+    send_message(c, WIRE_IDLE, RUN, "", 0, NULL); /* before its end */
     assert_refused(c, ERR_INTERNAL);
 }
 
@@ -435,25 +409,6 @@ static void test_the_end_of_the_connection_is_a_lost_call(void **state)
     assert_int_equal(c->call.state, CALL_LOST);
 }
 
-static void test_a_withdrawn_call_is_not_begun(void **state)
-{
-    struct context *c = *state;
-    struct payload nothing = PAYLOAD_INIT;
-    struct error err;
-    assert_true(call_withdraw(&c->call));
-    assert_int_equal(wire_send(c->executor, WIRE_STARTED, RUN, &nothing, 0, &err), -1);
-    assert_int_equal(err.code, ERR_UNAVAILABLE);
-}
-
-static void test_a_call_that_has_just_started_cannot_be_withdrawn(void **state)
-{
-    struct context *c = *state;
-    send_started(c);
-    assert_false(call_withdraw(&c->call));
-    assert_int_equal(c->call.state, CALL_STARTED);
-    assert_int_equal(c->call.executor, getpid());
-}
-
 static void send_lingering_result(const struct context *c)
 {
     struct payload record = PAYLOAD_INIT;
@@ -529,11 +484,9 @@ int main(void)
         TEST(test_a_run_as_it_should_be),
         TEST(test_a_result_is_not_needed),
         TEST(test_no_run_takes_more_than_there_is),
-        TEST(test_a_start_without_credentials_is_refused),
         TEST(test_an_executor_that_lingers_says_when_it_is_idle),
-        TEST(test_a_second_start_is_refused),
-        TEST(test_nothing_comes_before_the_start),
-        TEST(test_messages_of_another_run_and_orders_are_refused),
+        TEST(test_nothing_comes_before_its_turn),
+        TEST(test_messages_of_another_run_and_of_another_kind_are_refused),
         TEST(test_outputs_that_the_descriptor_lacks_are_refused),
         TEST(test_one_output_more_than_the_descriptor_has_is_refused),
         TEST(test_output_bytes_bounds_the_sum_of_all_outputs),
@@ -542,8 +495,6 @@ int main(void)
         TEST(test_a_task_may_end_with_errors_that_are_its_own_only),
         TEST(test_a_detail_that_is_no_text_is_not_shown),
         TEST(test_the_end_of_the_connection_is_a_lost_call),
-        TEST(test_a_withdrawn_call_is_not_begun),
-        TEST(test_a_call_that_has_just_started_cannot_be_withdrawn),
         TEST(test_noise_is_refused_and_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

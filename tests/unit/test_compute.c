@@ -88,15 +88,20 @@ static int teardown(void **state)
 
 typedef void (*manners)(const struct gang *g, int fd, const struct wire_message *m);
 
-/* As executors do: false when nobody waits for it. */
+/* As executors do: false when it was withdrawn. */
+static bool begin(const struct gang *g, const struct wire_message *m)
+{
+    return control_begin(gang_control(g, 0), m->run);
+}
+
+/* False when nobody waits for it. */
 static bool send_plain(int fd, enum wire_kind kind, uint64_t run)
 {
     struct payload p = PAYLOAD_INIT;
     struct error err;
     struct wire_writer w = {.payload = &p, .error = &err};
-    if (kind == WIRE_RESULT || kind == WIRE_STARTED)
-        wire_put_u64(&w, 5);
     if (kind == WIRE_RESULT) {
+        wire_put_u64(&w, 5);
         wire_put_u64(&w, 4096);
         wire_put_u64(&w, 0);
     }
@@ -107,7 +112,7 @@ static bool send_plain(int fd, enum wire_kind kind, uint64_t run)
 
 static void serve_politely(const struct gang *g, int fd, const struct wire_message *m)
 {
-    if (!send_plain(fd, WIRE_STARTED, m->run))
+    if (!begin(g, m))
         return;
     atomic_fetch_add(&gang_control(g, 0)->runs, 1);
     (void)send_plain(fd, WIRE_RESULT, m->run);
@@ -115,7 +120,7 @@ static void serve_politely(const struct gang *g, int fd, const struct wire_messa
 
 static void start_and_stop_when_told(const struct gang *g, int fd, const struct wire_message *m)
 {
-    (void)send_plain(fd, WIRE_STARTED, m->run);
+    (void)begin(g, m);
     while (atomic_load(&gang_control(g, 0)->stop_run) != m->run)
         (void)usleep(1000);
     (void)send_plain(fd, WIRE_RESULT, m->run); /* whatever it says now, nobody hears it */
@@ -123,17 +128,17 @@ static void start_and_stop_when_told(const struct gang *g, int fd, const struct 
 
 static void start_and_hang(const struct gang *g, int fd, const struct wire_message *m)
 {
-    (void)g;
-    (void)send_plain(fd, WIRE_STARTED, m->run);
+    (void)fd;
+    (void)begin(g, m);
     (void)sleep(FOR_EVER);
 }
 
 static void start_and_hold_memory(const struct gang *g, int fd, const struct wire_message *m)
 {
+    (void)fd;
     size_t size = 16 * 1024 * 1024;
     char *bytes = malloc(size);
-    (void)g;
-    (void)send_plain(fd, WIRE_STARTED, m->run);
+    (void)begin(g, m);
     while (bytes) { /* again and again: idle memory may be swapped out */
         explicit_bzero(bytes, size);
         (void)usleep(10000);
@@ -142,16 +147,15 @@ static void start_and_hold_memory(const struct gang *g, int fd, const struct wir
 
 static void start_and_talk_nonsense(const struct gang *g, int fd, const struct wire_message *m)
 {
-    (void)g;
-    (void)send_plain(fd, WIRE_STARTED, m->run);
+    (void)begin(g, m);
     (void)send(fd, "nonsense", 8, MSG_NOSIGNAL);
     (void)sleep(FOR_EVER);
 }
 
 static void start_and_crash(const struct gang *g, int fd, const struct wire_message *m)
 {
-    (void)g;
-    (void)send_plain(fd, WIRE_STARTED, m->run);
+    (void)fd;
+    (void)begin(g, m);
     (void)raise(SIGKILL);
 }
 
@@ -169,8 +173,7 @@ static void serve_and_linger(const struct gang *g, int fd, const struct wire_mes
     struct payload p = PAYLOAD_INIT;
     struct error err;
     struct wire_writer w = {.payload = &p, .error = &err};
-    (void)g;
-    if (!send_plain(fd, WIRE_STARTED, m->run))
+    if (!begin(g, m))
         return;
     for (int i = 0; i < 3; i++)
         wire_put_u64(&w, 1);
@@ -294,6 +297,8 @@ static pid_t start_leaver(const struct context *c, enum place_state when)
         return pid;
     const struct gang_place *p = gang_place(c->gang, 0);
     while (atomic_load(&p->run) == 0 || atomic_load(&p->state) != (int)when)
+        (void)usleep(1000);
+    while (when == PLACE_RUNNING && !control_has_begun(gang_control(c->gang, 0), p->run))
         (void)usleep(1000);
     (void)shutdown(c->client[1], SHUT_RDWR);
     _exit(0);

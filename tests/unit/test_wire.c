@@ -207,7 +207,7 @@ static void test_credentials_are_the_senders_and_absent_when_not_asked_for(void 
         struct wire_message m;
         struct error err;
         assert_int_equal(setsockopt(p.to, SOL_SOCKET, SO_PASSCRED, &asked, sizeof(asked)), 0);
-        assert_int_equal(wire_send(p.from, WIRE_STARTED, 1, &nothing, 0, &err), 0);
+        assert_int_equal(wire_send(p.from, WIRE_IDLE, 1, &nothing, 0, &err), 0);
         assert_int_equal(wire_receive(p.to, 0, &m, &err), 1);
         assert_int_equal(m.sender, asked ? getpid() : 0);
         payload_release(&m.payload);

@@ -53,6 +53,8 @@ int call_connect(struct call *c, int address_fd, struct payload *order, size_t b
     if (c->fd < 0 || setsockopt(c->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) != 0)
         return error_errno(reterr, "call: socket");
     if (connect(c->fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        if (errno != ECONNREFUSED && errno != EAGAIN)
+            return error_errno(reterr, "call: connect");
         (void)error_set(reterr, ERR_UNAVAILABLE, "No executor takes runs at the moment.");
         return error_cause(reterr, "call: connect: %s", strerror(errno));
     }

@@ -46,7 +46,7 @@ void call_release(struct call *c);
 
 /*
  * Connect to the executor that listens at `address_fd`, send the order and begin the call. Errors:
- * ERR_UNAVAILABLE when it does not take it.
+ * ERR_UNAVAILABLE when it does not take it; others are ours.
  */
 int call_connect(struct call *c, int address_fd, struct payload *order, size_t body_size,
                  struct error *reterr);

@@ -18,7 +18,8 @@
 #define SAMPLE_US 100000         /* memory is looked at this often */
 #define EXIT_STATUS_WAIT_MS 1000 /* for the master to have reaped a dead executor */
 #define START_ATTEMPTS 5         /* executors that may die before they start the run */
-#define START_US 5000000         /* an idle executor takes its run, or is none */
+#define START_US 2000000         /* an idle executor takes its run, or is none */
+#define LINGER_MS 1000           /* for an executor to give memory back before its next run */
 #define LOOK_AGAIN_US 1000000    /* who was to ring may have been killed before it did */
 
 struct wait {
@@ -204,7 +205,6 @@ static void wait_for_end(struct wait *w)
 static int wait_for_turn(struct wait *w, struct error *reterr)
 {
     int bell = gang_bell_fd(w->gang, w->place);
-    turn_ask(w->gang, w->place);
     while ((w->executor = turn_executor(w->place)) < 0) {
         bool is_ringing, left;
         uint64_t rings;
@@ -219,6 +219,8 @@ static int wait_for_turn(struct wait *w, struct error *reterr)
             return set_pool_ended(reterr);
         if (is_ringing)
             (void)!read(bell, &rings, sizeof(rings));
+        else
+            turn_look(w->gang, w->place);
     }
     w->process = atomic_load(&gang_executor(w->gang, w->executor)->taking);
     return 0;
@@ -248,49 +250,62 @@ static int conclude(struct wait *w, struct error *reterr)
     return 0;
 }
 
-/* One attempt with one executor; false when it was none that began the run. */
-static bool try_executor(struct wait *w, size_t body_size, struct error *reterr)
+/* The order is with the executor: wait for what comes of it. */
+static void wait_for_run(struct wait *w)
 {
-    control_offer(control_of(w), w->call.run);
-    w->resident_before = atomic_load(&control_of(w)->resident);
-    if (call_connect(&w->call, gang_address_fd(w->gang, w->executor), w->request->body, body_size,
-                     reterr) == 0) {
-        int64_t now_us = w->call.started_us;
-        w->start_deadline_us = now_us + START_US;
-        w->run_deadline_us = now_us + (int64_t)(w->request->seconds * 1e6);
-        w->sample_at_us = now_us + SAMPLE_US;
-        gang_place_enter(w->place, PLACE_RUNNING, w->call.run, w->executor);
-        wait_for_end(w);
-    }
+    int64_t now_us = w->call.started_us;
+    w->start_deadline_us = now_us + START_US;
+    w->run_deadline_us = now_us + (int64_t)(w->request->seconds * 1e6);
+    w->sample_at_us = now_us + SAMPLE_US;
+    gang_place_enter(w->place, PLACE_RUNNING, w->call.run, w->executor);
+    wait_for_end(w);
     w->has_begun = w->call.state == CALL_ENDED || control_has_begun(control_of(w), w->call.run);
     /* Whoever hung up is dead, or was taken over. */
     if (w->call.state != CALL_ENDED && !w->was_withdrawn)
         end_executor(w);
-    return w->is_stopping || w->has_begun;
+}
+
+/* One attempt with one executor; false when it was none that began the run. */
+static bool try_executor(struct wait *w, size_t body_size, int *ret_result, struct error *reterr)
+{
+    control_offer(control_of(w), w->call.run);
+    w->resident_before = atomic_load(&control_of(w)->resident);
+    *ret_result = call_connect(&w->call, gang_address_fd(w->gang, w->executor), w->request->body,
+                               body_size, reterr);
+    if (*ret_result == 0) {
+        wait_for_run(w);
+        if (w->is_stopping || w->has_begun)
+            *ret_result = conclude(w, reterr);
+        return w->is_stopping || w->has_begun;
+    }
+    if (reterr->code != ERR_UNAVAILABLE) /* it is not the executor's fault */
+        return true;
+    end_executor(w);
+    return false;
 }
 
 static int wait_and_compute(struct wait *w, struct arena *a, size_t body_size, struct error *reterr)
 {
-    for (int attempt = 1;; attempt++) {
+    turn_ask(w->gang, w->place);
+    for (int attempt = 1; attempt <= START_ATTEMPTS; attempt++) {
         uint64_t run = gang_new_run(w->gang);
+        int result;
         call_init(&w->call, a, w->request->task, run);
         gang_place_enter(w->place, PLACE_WAITING, run, -1);
         if (wait_for_turn(w, reterr) != 0)
             return -1;
-        if (try_executor(w, body_size, reterr))
-            return conclude(w, reterr);
-        if (attempt == START_ATTEMPTS)
-            return error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
-        turn_end(w->gang, w->place);
+        if (try_executor(w, body_size, &result, reterr))
+            return result;
         call_release(&w->call);
+        turn_ask_again(w->gang, w->place);
     }
+    return error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
 }
 
 /* The executor to the next in line, as soon as it takes runs again. */
 static void leave(struct wait *w)
 {
-    int grace_ms = (int)(w->request->grace_seconds * 1000);
-    if (w->call.state == CALL_ENDED && w->call.lingers && !call_wait_idle(&w->call, grace_ms))
+    if (w->call.state == CALL_ENDED && w->call.lingers && !call_wait_idle(&w->call, LINGER_MS))
         gang_executor_retire(w->gang, w->executor, w->process);
     turn_end(w->gang, w->place);
     gang_place_free(w->place);
@@ -345,7 +360,7 @@ int compute_run(struct gang *g, struct arena *a, const struct compute_request *r
     if (!w.place) {
         result = set_overloaded(&w, reterr, "All places are taken");
     } else if (has_left(request->peer_fd)) {
-        result = error_set(reterr, ERR_STOPPED, "The client closed its connection.");
+        result = set_peer_left(reterr);
     } else {
         size_t body_size = request->body->size;
         result = encode_order(request, reterr);

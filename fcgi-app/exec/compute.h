@@ -2,9 +2,10 @@
 /*
  * compute.h - the waiting side: have a gang compute one run
  *
- * Waits for an executor's turn, for the run's end, and meanwhile for the
- * client to leave and for the deadlines. Whatever ends the wait, the executor is free or dead
- * afterwards: told to stop by its control page, killed when it does not obey within the grace.
+ * Waits for its turn with an executor, for the run's end, and meanwhile for the
+ * client to leave and for the deadlines. Whatever ends the wait, the executor is free, leaving
+ * or dead afterwards: told to stop by its control page, killed when it does not obey within the
+ * grace.
  */
 #ifndef EXEC_COMPUTE_H
 #define EXEC_COMPUTE_H

@@ -26,7 +26,7 @@
 
 #define GANG_MAGIC 0x47414e47u
 #define EXIT_RING 256
-#define BACKLOG 64 /* who has an executor connects to it: one, and a few that gave up at once */
+#define BACKLOG 16 /* who has an executor connects to it: one, and a few that gave up at once */
 
 /* How an executor ended: pid in the upper half, wait status in the lower. 0: empty. */
 struct exit_entry {
@@ -317,15 +317,6 @@ off_t gang_control_offset(const struct gang *g, int i)
 struct control *gang_control(const struct gang *g, int i)
 {
     return (struct control *)((char *)g->header + gang_control_offset(g, i));
-}
-
-int gang_executor_of(const struct gang *g, pid_t pid)
-{
-    for (int i = 0; i < g->executor_count; i++) {
-        if (pid > 0 && atomic_load(&g->executors[i].pid) == pid)
-            return i;
-    }
-    return -1;
 }
 
 int gang_place_count(const struct gang *g)

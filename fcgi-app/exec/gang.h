@@ -86,7 +86,6 @@ struct gang_executor *gang_executor(const struct gang *g, int i);
 struct control *gang_control(const struct gang *g, int i);
 off_t gang_control_offset(const struct gang *g,
                           int i); /* within the memory, for the executor to map */
-int gang_executor_of(const struct gang *g, pid_t pid); /* -1 when none of that pid */
 
 int gang_place_count(const struct gang *g); /* of all classes */
 struct gang_place *gang_place(const struct gang *g, int i);

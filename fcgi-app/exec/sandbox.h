@@ -47,8 +47,8 @@ struct sandbox {
     const char *modules_dir;
     size_t space_bytes; /* of addresses: what the soft limit may be raised to for a run; 0: any */
     size_t file_bytes;  /* of a file, which is a memfd here: the same */
-    int shared_fd;      /* a power of two, above all other descriptors: the socket that executors
-                           share, which none may spoil for the others */
+    int shared_fd;      /* a power of two, above all other descriptors: the socket that it shares
+                           with its successors, which it may not spoil for them */
 };
 
 /*

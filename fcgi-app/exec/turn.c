@@ -36,15 +36,27 @@ static struct gang_place *first_in_line(const struct gang *g, enum task_class cl
     return first;
 }
 
+/* Looked at again, since it may have been retired meanwhile. And on from the start, since it may be
+ * ready once more, and who noted that has found it held. */
+static bool hold(struct gang_executor *e)
+{
+    int32_t nobody = 0;
+    while (atomic_load(&e->taking) != 0 && atomic_load(&e->holder) == 0 &&
+           atomic_compare_exchange_strong(&e->holder, &nobody, (int32_t)getpid())) {
+        if (atomic_load(&e->taking) != 0)
+            return true;
+        atomic_store(&e->holder, 0);
+        nobody = 0;
+    }
+    return false;
+}
+
 /* Take an idle executor out of the others' reach: its number, -1 when there is none. */
 static int reserve(const struct gang *g, enum task_class class)
 {
     for (int i = 0; i < gang_executor_count(g); i++) {
         struct gang_executor *e = gang_executor(g, i);
-        int32_t nobody = 0;
-        if (e->class == (int32_t) class && atomic_load(&e->taking) != 0 &&
-            atomic_load(&e->holder) == 0 &&
-            atomic_compare_exchange_strong(&e->holder, &nobody, (int32_t)getpid()))
+        if (e->class == (int32_t) class && hold(e))
             return i;
     }
     return -1;
@@ -92,9 +104,12 @@ int turn_executor(const struct gang_place *p)
     return executor_in(atomic_load(&p->turn));
 }
 
-/* Its holder is who leaves, before the place's word says that the place has none: if that process
- * is killed in between, the creator knows whose it was. */
-static void leave(struct gang *g, struct gang_place *p)
+/*
+ * Leave with the place's ticket or without. The executor's holder is who leaves, before the place's
+ * word says that the place has none: if that process is killed in between, the creator knows whose
+ * it was.
+ */
+static void leave(struct gang *g, struct gang_place *p, bool keeps_ticket)
 {
     struct gang_executor *e;
     uint64_t word = atomic_load(&p->turn);
@@ -103,24 +118,45 @@ static void leave(struct gang *g, struct gang_place *p)
         e = i >= 0 ? gang_executor(g, i) : NULL;
         if (e)
             atomic_store(&e->holder, (int32_t)getpid());
-    } while (!atomic_compare_exchange_weak(&p->turn, &word, 0));
+    } while (
+        !atomic_compare_exchange_weak(&p->turn, &word, keeps_ticket ? word & ~EXECUTOR_MASK : 0));
     if (e)
         atomic_store(&e->holder, 0);
 }
 
+void turn_ask_again(struct gang *g, struct gang_place *p)
+{
+    leave(g, p, true);
+    hand_out(g, (enum task_class)p->class, p);
+}
+
 void turn_end(struct gang *g, struct gang_place *p)
 {
-    leave(g, p);
+    leave(g, p, false);
     hand_out(g, (enum task_class)p->class, NULL);
 }
 
-static bool is_had(const struct gang *g, int executor)
+void turn_look(struct gang *g, const struct gang_place *p)
+{
+    hand_out(g, (enum task_class)p->class, p);
+}
+
+/* The place that has it; NULL: none. */
+static struct gang_place *place_of(const struct gang *g, int executor)
 {
     for (int i = 0; i < gang_place_count(g); i++) {
         if (turn_executor(gang_place(g, i)) == executor)
-            return true;
+            return gang_place(g, i);
     }
-    return false;
+    return NULL;
+}
+
+uint64_t turn_of(const struct gang *g, int executor, pid_t *ret_owner)
+{
+    const struct gang_place *p = place_of(g, executor);
+    uint64_t word = p ? atomic_load(&p->turn) : 0;
+    *ret_owner = p ? atomic_load(&p->owner) : 0;
+    return executor_in(word) == executor ? word : 0;
 }
 
 static void free_place(struct gang *g, struct gang_place *p)
@@ -131,7 +167,7 @@ static void free_place(struct gang *g, struct gang_place *p)
         gang_executor_retire(g, i, pid);
         gang_executor_kill(g, i, pid);
     }
-    leave(g, p);
+    leave(g, p, false);
     gang_place_free(p);
 }
 
@@ -143,7 +179,12 @@ void turn_worker_ended(struct gang *g, pid_t pid)
     }
     for (int i = 0; i < gang_executor_count(g); i++) {
         int32_t holder = (int32_t)pid;
-        if (atomic_load(&gang_executor(g, i)->holder) == holder && !is_had(g, i))
+        if (atomic_load(&gang_executor(g, i)->holder) != holder)
+            continue;
+        const struct gang_place *p = place_of(g, i);
+        if (p) /* it may have been killed before it rang */
+            ring(g, p);
+        else
             (void)atomic_compare_exchange_strong(&gang_executor(g, i)->holder, &holder, 0);
     }
     for (int class = 0; class < TASK_CLASS_COUNT; class ++)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,8 +25,10 @@
 #define YOUNG_US 1000000 /* who dies earlier has not worked */
 #define DELAY_FIRST_MS 50
 #define DELAY_MAX_MS 5000
-#define AUDIT_US 1000000 /* executors are held against the places this often */
-#define SPARE_WORKERS 4  /* beyond slots and waiting room: for answers that need no run */
+#define AUDIT_US 1000000  /* executors are held against the places this often */
+#define STILL_US 10000000 /* a worker with an executor does something with it before that */
+#define FILES_SPARE 64    /* the master's own */
+#define SPARE_WORKERS 4   /* beyond slots and waiting room: for answers that need no run */
 
 static void close_fd(int *fd)
 {
@@ -115,6 +118,23 @@ static void start_child(struct generation *g, struct child *c)
     c->retired_us = 0;
 }
 
+/* During a reload there are two generations, and a child's descriptors are arranged beside ours. */
+static int check_files(const struct generation *g, struct error *reterr)
+{
+    struct rlimit files;
+    rlim_t executors = (rlim_t)gang_executor_count(g->gang);
+    rlim_t inherited = (rlim_t)gang_descriptor_count(g->gang);
+    rlim_t needed =
+        2 * (inherited + 3 * executors + (rlim_t)g->worker_count) + inherited + FILES_SPARE;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= needed)
+        return 0;
+    return error_set(
+        reterr, ERR_INTERNAL,
+        "The pool needs %lu file descriptors for its slots and queues, and may have %lu "
+        "(RLIMIT_NOFILE, systemd's LimitNOFILE).",
+        (unsigned long)needed, (unsigned long)files.rlim_cur);
+}
+
 static int count_children(struct generation *g, struct error *reterr)
 {
     const struct config *cfg = g->config;
@@ -142,7 +162,7 @@ static int count_children(struct generation *g, struct error *reterr)
     if (gang_create(&shape, &g->gang, reterr) != 0)
         return -1;
     g->child_count = g->worker_count + gang_executor_count(g->gang);
-    return 0;
+    return check_files(g, reterr);
 }
 
 /*
@@ -318,15 +338,16 @@ bool generation_reap(struct generation *g, pid_t pid, int status)
     }
     if (!c)
         return false;
+    plan_restart(g, c, status);
+    if (c->kind == CHILD_EXECUTOR) /* at once: its pid may be another's soon */
+        gang_executor_ended(g->gang, c->index, status);
     count_exit(&g->exits[c->kind], status);
     if (c->kind == CHILD_EXECUTOR)
         executor_count_exit(status, g->state == GENERATION_DRAINING);
     log_exit(g, c, status);
-    plan_restart(g, c, status);
     close_fd(&c->lifeline_fd);
     if (c->kind == CHILD_EXECUTOR) {
         child_log_close(&c->log, pid);
-        gang_executor_ended(g->gang, c->index, status);
     } else {
         struct worker_record *w = &g->board.workers[c->index];
         atomic_store(&w->pid, 0);
@@ -336,6 +357,22 @@ bool generation_reap(struct generation *g, pid_t pid, int status)
     }
     c->pid = 0;
     return true;
+}
+
+/* A worker that stands still, with an executor that has nothing to compute, keeps it from all
+ * others.
+ */
+static void audit_turn(const struct generation *g, struct child *c, int64_t now_us)
+{
+    pid_t owner;
+    uint64_t turn = turn_of(g->gang, c->index, &owner);
+    if (turn == 0 || turn != c->turn || atomic_load(&gang_control(g->gang, c->index)->run) != 0) {
+        c->turn = turn;
+        c->turn_us = now_us;
+    } else if (now_us >= c->turn_us + STILL_US && owner > 0) {
+        log_write(LOG_WARNING, "worker stands still, killed", LOG_INT("worker", owner));
+        (void)kill(owner, SIGKILL);
+    }
 }
 
 /* Note when it is ready. Once retired it has to go, and whoever does not is killed. */
@@ -348,6 +385,7 @@ static int64_t audit_executor(struct generation *g, struct child *c, int64_t now
         c->is_announced = true;
         turn_executor_ready(g->gang, c->index);
     }
+    audit_turn(g, c, now_us);
     if (atomic_load(&e->taking) != 0)
         return now_us + AUDIT_US;
     if (c->retired_us == 0)

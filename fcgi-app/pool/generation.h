@@ -43,6 +43,8 @@ struct child {
     struct child_log log; /* executors: their stdout and stderr */
     bool is_announced;    /* executors: noted as taking runs */
     int64_t retired_us;   /* executors: when it was first seen to be retired; 0: it is not */
+    uint64_t turn;        /* executors: whose turn it was at the last look that saw it change … */
+    int64_t turn_us;      /* … or compute, and when that was */
 };
 
 enum generation_state { GENERATION_STARTING, GENERATION_SERVING, GENERATION_DRAINING };

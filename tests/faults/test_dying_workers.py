@@ -137,6 +137,25 @@ def test_a_worker_that_stood_still_in_a_run_answers_all_the_same(one_slot):
     assert worker in pids(one_slot, "workers")
 
 
+@pytest.mark.full
+def test_a_worker_that_stands_still_with_an_executor_is_replaced(one_slot):
+    """While its run is computed it is waited for; then others want the executor."""
+    run = one_slot.later(RUN + "cooperative", json={**PATIENT, "seconds": 1})
+    worker = find(one_slot, "workers", run="running")["pid"]
+    os.kill(worker, signal.SIGSTOP)
+    waiting = one_slot.later(ECHO, json={})
+    wait_until_gone({worker})
+    assert waiting.result().status_code == 200
+    assert is_unavailable(run)
+
+
+def test_an_executor_that_stands_still_costs_no_run(one_slot):
+    executor = find(one_slot, "executors", state="idle")["pid"]
+    os.kill(executor, signal.SIGSTOP)
+    assert one_slot.post(ECHO, json={}).status_code == 200
+    assert not alive(executor)
+
+
 def test_a_worker_of_pool_api_is_replaced(one_slot):
     def workers():
         return {each["pid"] for each in one_slot.status()["pools"]["api"]["workers"] if each["state"] == "idle"}

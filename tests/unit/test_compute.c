@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -167,8 +168,18 @@ static void be_moody(const struct gang *g, int fd, const struct wire_message *m)
     (void)m;
 }
 
+/* Accepts, and never looks at the order. */
+static void be_deaf(const struct gang *g, int fd, const struct wire_message *m)
+{
+    (void)g;
+    (void)fd;
+    (void)m;
+    (void)sleep(FOR_EVER);
+}
+
 /* Ends a run, and gives memory back before it takes the next. */
-static void serve_and_linger(const struct gang *g, int fd, const struct wire_message *m)
+static void end_and_linger(const struct gang *g, int fd, const struct wire_message *m,
+                           useconds_t us)
 {
     struct payload p = PAYLOAD_INIT;
     struct error err;
@@ -179,8 +190,18 @@ static void serve_and_linger(const struct gang *g, int fd, const struct wire_mes
         wire_put_u64(&w, 1);
     (void)wire_send(fd, WIRE_RESULT, m->run, &p, 0, &err);
     payload_release(&p);
-    (void)usleep(20000);
+    (void)usleep(us);
     (void)send_plain(fd, WIRE_IDLE, m->run);
+}
+
+static void serve_and_linger(const struct gang *g, int fd, const struct wire_message *m)
+{
+    end_and_linger(g, fd, m, 20000);
+}
+
+static void serve_and_linger_on(const struct gang *g, int fd, const struct wire_message *m)
+{
+    end_and_linger(g, fd, m, FOR_EVER * 1000000);
 }
 
 /* As one does that is recycled: gone before anybody has read what it sent. */
@@ -292,13 +313,14 @@ static void test_a_client_that_left_before_is_not_computed_for(void **state)
 /* The client leaves as soon as the request stands in its place. */
 static pid_t start_leaver(const struct context *c, enum place_state when)
 {
+    struct control *control = gang_control(c->gang, 0);
     pid_t pid = fork();
     if (pid != 0)
         return pid;
     const struct gang_place *p = gang_place(c->gang, 0);
     while (atomic_load(&p->run) == 0 || atomic_load(&p->state) != (int)when)
         (void)usleep(1000);
-    while (when == PLACE_RUNNING && !control_has_begun(gang_control(c->gang, 0), p->run))
+    while (when == PLACE_RUNNING && !control_has_begun(control, p->run))
         (void)usleep(1000);
     (void)shutdown(c->client[1], SHUT_RDWR);
     _exit(0);
@@ -359,11 +381,10 @@ static void test_an_executor_is_not_given_up_while_it_lingers(void **state)
     assert_true(is_running(c->executor));
 }
 
-static void test_an_executor_that_lingers_beyond_the_grace_is_retired(void **state)
+static void test_an_executor_that_lingers_without_end_is_retired(void **state)
 {
     struct context *c = *state;
-    c->request.grace_seconds = 0.001;
-    start_executor(c, serve_and_linger);
+    start_executor(c, serve_and_linger_on);
     assert_int_equal(compute(c), 0);
     assert_int_equal(gang_executor(c->gang, 0)->taking, 0);
 }
@@ -505,6 +526,61 @@ test_an_executor_that_hangs_up_before_the_start_is_replaced_and_costs_nothing(vo
     assert_int_equal(waitpid(master, NULL, 0), master);
 }
 
+static void test_a_run_that_an_executor_does_not_begin_goes_to_its_successor(void **state)
+{
+    struct context *c = *state;
+    pid_t master = start_replacing_master(c, be_deaf, serve_once_and_leave);
+    assert_int_equal(compute(c), 0); /* both deaf ones were killed */
+    assert_true(c->outcome.was_started);
+    assert_int_equal(waitpid(master, NULL, 0), master);
+}
+
+static pid_t start_early_leaver(const struct context *c)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    while (atomic_load(&gang_place(c->gang, 0)->state) != PLACE_RUNNING)
+        (void)usleep(1000);
+    (void)shutdown(c->client[1], SHUT_RDWR);
+    _exit(0);
+}
+
+static void test_a_client_that_leaves_before_its_run_begins_costs_no_executor(void **state)
+{
+    struct context *c = *state;
+    start_executor(c, be_deaf);
+    pid_t leaver = start_early_leaver(c);
+    assert_ends_with(c, ERR_STOPPED);
+    assert_int_equal(waitpid(leaver, NULL, 0), leaver);
+    assert_false(c->outcome.was_started);
+    assert_true(is_running(c->executor));
+    assert_int_equal(gang_executor(c->gang, 0)->taking, c->executor);
+    assert_int_equal(turn_executor(gang_place(c->gang, 0)), -1);
+}
+
+/* The last descriptor is taken by another: no executor is to blame. */
+static void test_what_is_our_own_fault_costs_no_executor(void **state)
+{
+    struct context *c = *state;
+    struct rlimit before, none;
+    start_executor(c, serve_politely);
+    int next = dup(0);
+    (void)close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){(rlim_t)next, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    payload_release(&c->body);
+    int result = compute_run(c->gang, c->arena, &c->request, &c->outcome, &c->error);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(result, -1);
+    assert_int_equal(c->error.code, ERR_INTERNAL);
+    assert_true(is_running(c->executor));
+    assert_int_equal(gang_executor(c->gang, 0)->taking, c->executor);
+    c->request.arrived_us = clock_us();
+    assert_int_equal(compute(c), 0);
+}
+
 static void note(void *context)
 {
     ++*(int *)context;
@@ -536,7 +612,7 @@ int main(void)
         TEST(test_however_many_came_and_left_the_next_one_waits_its_time),
         TEST(test_a_run_given_up_while_waiting_is_never_begun),
         TEST(test_an_executor_is_not_given_up_while_it_lingers),
-        TEST(test_an_executor_that_lingers_beyond_the_grace_is_retired),
+        TEST(test_an_executor_that_lingers_without_end_is_retired),
         TEST(test_an_executor_that_hangs_up_before_the_start_is_replaced_and_costs_nothing),
         TEST(test_a_deadline_stops_a_run_that_listens_and_keeps_its_executor),
         TEST(test_a_deadline_kills_a_run_that_does_not_listen),
@@ -545,6 +621,9 @@ int main(void)
         TEST(test_an_executor_that_talks_nonsense_is_killed),
         TEST(test_a_crash_is_told_with_its_signals_name),
         TEST(test_a_run_of_an_executor_that_has_left_since_counts),
+        TEST(test_a_run_that_an_executor_does_not_begin_goes_to_its_successor),
+        TEST(test_a_client_that_leaves_before_its_run_begins_costs_no_executor),
+        TEST(test_what_is_our_own_fault_costs_no_executor),
         TEST(test_another_descriptor_is_watched_and_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

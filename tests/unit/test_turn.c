@@ -140,6 +140,42 @@ static void test_a_successor_waits_until_its_predecessors_run_is_given_up(void *
     gang_close(g);
 }
 
+static void test_who_asks_again_keeps_its_ticket(void **state)
+{
+    struct gang *g = create(1, 0, 2);
+    (void)state;
+    struct gang_place *first = ask(g, TASK_CPU), *second = ask(g, TASK_CPU);
+    gang_executor_retire(g, 0, 5000000);
+    turn_ask_again(g, first);
+    assert_int_equal(turn_executor(first), -1);
+    gang_executor_ended(g, 0, 0);
+    gang_executor_started(g, 0, 5000001);
+    turn_executor_ready(g, 0);
+    assert_int_equal(turn_executor(first), 0);
+    assert_int_equal(turn_executor(second), -1);
+    gang_close(g);
+}
+
+/* Stopped between the two steps of giving an executor back. */
+static void test_who_has_waited_long_looks_for_itself(void **state)
+{
+    struct gang *g = create(1, 0, 2);
+    pid_t owner;
+    (void)state;
+    struct gang_place *first = ask(g, TASK_CPU), *second = ask(g, TASK_CPU);
+    uint64_t turn = turn_of(g, 0, &owner);
+    assert_true(turn != 0);
+    assert_int_equal(owner, getpid());
+    first->turn = 0;
+    gang_executor(g, 0)->holder = 0;
+    assert_int_equal(turn_executor(second), -1);
+    assert_true(turn_of(g, 0, &owner) == 0);
+    turn_look(g, second);
+    assert_int_equal(turn_executor(second), 0);
+    assert_true(turn_of(g, 0, &owner) != turn);
+    gang_close(g);
+}
+
 static pid_t ask_and_die(struct gang *g)
 {
     pid_t pid = fork();
@@ -338,6 +374,8 @@ int main(void)
         cmocka_unit_test(test_classes_have_lines_of_their_own),
         cmocka_unit_test(test_an_executor_that_takes_no_runs_is_handed_to_nobody),
         cmocka_unit_test(test_a_successor_waits_until_its_predecessors_run_is_given_up),
+        cmocka_unit_test(test_who_asks_again_keeps_its_ticket),
+        cmocka_unit_test(test_who_has_waited_long_looks_for_itself),
         cmocka_unit_test(test_what_a_dead_worker_had_goes_to_the_next_and_its_executor_is_killed),
         cmocka_unit_test(test_what_a_dead_worker_was_handing_out_is_handed_out),
         cmocka_unit_test(test_an_executor_is_never_two_runs_at_once_whoever_competes),

@@ -86,14 +86,19 @@ char *arena_strndup(struct arena *a, const char *text, size_t size)
     return arena_own(a, must(strndup(text, size)), free);
 }
 
-char *arena_printf(struct arena *a, const char *fmt, ...)
+char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
     char *text;
-    va_list ap;
-    va_start(ap, fmt);
-    int size = vasprintf(&text, fmt, ap);
-    va_end(ap);
-    if (size < 0)
+    if (vasprintf(&text, fmt, ap) < 0)
         abort();
     return arena_own(a, text, free);
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *text = arena_vprintf(a, fmt, ap);
+    va_end(ap);
+    return text;
 }

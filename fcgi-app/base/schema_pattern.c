@@ -64,52 +64,122 @@ static const char *pattern_flaw(const char *p)
     return NULL;
 }
 
-/* How often "{m,n}" at *p repeats; *p moves to its end. */
-static size_t read_interval(const char **p)
+/* What regcomp() makes of a pattern, as far as it has been read. */
+struct level {
+    size_t before;     /* characters of an open group, all before its last atom */
+    bool branch_empty; /* its branch can be empty, as far as that goes */
+    bool can_be_empty; /* one of the branches before can */
+};
+
+struct reader {
+    struct level levels[GROUPS_MAX];
+    size_t depth;
+    size_t atom;     /* characters of the last atom with its repetitions written out */
+    bool atom_empty; /* it can be empty; true where there is none yet */
+};
+
+/* The last atom is no more to be repeated: another one follows. */
+static void next_atom(struct reader *r, size_t size, bool can_be_empty)
+{
+    struct level *l = &r->levels[r->depth];
+    l->before += r->atom;
+    l->branch_empty = l->branch_empty && r->atom_empty;
+    r->atom = size;
+    r->atom_empty = can_be_empty;
+}
+
+static void next_branch(struct reader *r)
+{
+    next_atom(r, 1, true);
+    struct level *l = &r->levels[r->depth];
+    l->can_be_empty = l->can_be_empty || l->branch_empty;
+    l->branch_empty = true;
+}
+
+static void close_group(struct reader *r)
+{
+    next_branch(r);
+    struct level l = r->levels[r->depth--];
+    r->atom = l.before + 1;
+    r->atom_empty = l.can_be_empty;
+}
+
+/* "{m,n}" at *p, which moves to its end; without n it has none. */
+static void read_interval(const char **p, size_t *ret_times, bool *ret_from_none, bool *ret_endless)
 {
     size_t bounds[2] = {0, 0};
     int i = 0;
     const char *c = *p + 1;
+    *ret_endless = false;
     for (; *c && *c != '}'; c++) {
+        bool is_digit = *c >= '0' && *c <= '9';
         if (*c == ',')
             i = 1;
-        else if (*c >= '0' && *c <= '9' && bounds[i] < WRITTEN_OUT_MAX)
+        else if (is_digit && bounds[i] < WRITTEN_OUT_MAX)
             bounds[i] = bounds[i] * 10 + (size_t)(*c - '0');
+        *ret_endless = *c == ',' || (*ret_endless && !is_digit);
     }
     *p = *c ? c : c - 1;
-    size_t times = bounds[0] > bounds[1] ? bounds[0] : bounds[1];
-    return times > 1 ? times : 1;
+    *ret_from_none = bounds[0] == 0;
+    *ret_times = bounds[0] + *ret_endless > bounds[1] ? bounds[0] + *ret_endless : bounds[1];
+}
+
+/* One of * + ? {m,n} behind an atom. False: it repeats without end what can be empty. */
+static bool repeat(struct reader *r, const char **p)
+{
+    size_t times = 1;
+    bool from_none = **p != '+', is_endless = **p != '?';
+    if (**p == '{')
+        read_interval(p, &times, &from_none, &is_endless);
+    else if (**p == '+')
+        times = 2; /* "a+" is written "aa*" */
+    if (is_endless && r->atom_empty)
+        return false;
+    r->atom *= times > 1 ? times : 1;
+    r->atom_empty = r->atom_empty || from_none;
+    return true;
+}
+
+/* ^, $, \b and the like, which take no character. */
+static bool takes_none(const char *p)
+{
+    return *p == '^' || *p == '$' || (*p == '\\' && p[1] != '\0' && strchr("bB<>`'", p[1]));
 }
 
 /*
  * regcomp() writes repetitions out: "((a{255}){255}){255}" took all the memory there is. What it
- * would write is counted here.
+ * would write is counted here. And it takes exponential time for loops without a character in them,
+ * as in "((a*|b*)+){25}". NULL: nothing of the kind.
  */
-static bool is_too_large(const char *p)
+static const char *cost_flaw(const char *p)
 {
-    size_t before[GROUPS_MAX] = {0}; /* in each open group: all before its last atom */
-    size_t atom = 0, depth = 0;
+    static const char too_large[] = "has more than " TEXT_OF(
+        WRITTEN_OUT_MAX) " characters with its repetitions written "
+                         "out, or more than " TEXT_OF(GROUPS_MAX) " groups within each other";
+    struct reader r = {.levels[0].branch_empty = true, .atom_empty = true};
     for (; *p; p++) {
-        if (*p == '{') {
-            atom *= read_interval(&p);
-        } else if (*p == ')' && depth > 0) {
-            atom += before[depth--] + 1;
+        if (strchr("*+?{", *p)) {
+            if (!repeat(&r, &p))
+                return "repeats without end what can be empty";
+        } else if (*p == ')' && r.depth > 0) {
+            close_group(&r);
         } else if (*p == '(') {
-            before[depth++] += atom;
-            if (depth == GROUPS_MAX)
-                return true;
-            before[depth] = atom = 0;
-        } else if (!strchr("*+?", *p)) {
-            before[depth] += atom;
-            atom = 1;
+            next_atom(&r, 0, true);
+            if (++r.depth == GROUPS_MAX)
+                return too_large;
+            r.levels[r.depth] = (struct level){.branch_empty = true};
+        } else if (*p == '|') {
+            next_branch(&r);
+        } else {
+            next_atom(&r, 1, takes_none(p));
             p = atom_end(p);
             if (*p == '\0')
-                return false; /* regcomp() will say what is missing */
+                return NULL; /* regcomp() will say what is missing */
         }
-        if (before[depth] + atom > WRITTEN_OUT_MAX)
-            return true;
+        if (r.levels[r.depth].before + r.atom > WRITTEN_OUT_MAX)
+            return too_large;
     }
-    return false;
+    return NULL;
 }
 
 static void release_pattern(void *object)
@@ -158,10 +228,8 @@ const struct schema_pattern *schema_pattern_compile(struct arena *a, const char 
                                                     char ret_why[SCHEMA_WHY_SIZE])
 {
     const char *flaw = pattern_flaw(text);
-    if (!flaw && is_too_large(text))
-        flaw = "has more than " TEXT_OF(
-            WRITTEN_OUT_MAX) " characters with its repetitions written "
-                             "out, or more than " TEXT_OF(GROUPS_MAX) " groups within each other";
+    if (!flaw)
+        flaw = cost_flaw(text);
     if (flaw) {
         (void)snprintf(ret_why, SCHEMA_WHY_SIZE, "%s", flaw);
         return NULL;

@@ -6,7 +6,7 @@ import uuid
 
 import pictures
 import pytest
-from stack import problem_of
+from stack import problem_of, wait_until
 
 SUM = "demo.sum_squares"
 URL = f"/v1/tasks/{SUM}"
@@ -136,7 +136,9 @@ def test_higher_priorities_come_first(start_stack):
     """One slot, held by a long run; behind it the urgent job passes the others."""
     stack = start_stack(jobs_slots=1)
     long = stack.submit(SUM, {"n": 10_000_000_000_000})
-    stack.wait_for_job(long["id"], "running")
+    begun = datetime.datetime.fromisoformat(stack.wait_for_job(long["id"], "running")["started_at"])
+    known_to_be_long = begun + datetime.timedelta(seconds=0.2)  # nothing is sent ahead behind such runs
+    wait_until(lambda: datetime.datetime.now(datetime.timezone.utc) > known_to_be_long)
     options = ["priority=-5", "", "priority=5", "priority=100"]
     ids = [post(stack, each).json()["id"] for each in options]
     assert stack.post(f"/v1/jobs/{long['id']}/cancel").status_code == 200

@@ -25,22 +25,12 @@
 
 #include "descriptors.h"
 #include "exec/turn.h"
+#include "gang_fixture.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define EXITS_KEPT 256
 #define COMPETITORS 8
 #define ROUNDS 2000
-
-static struct gang *create(int cpu, int net, int queue_length)
-{
-    struct gang_shape shape = {.slots = {[TASK_CPU] = cpu, [TASK_NET] = net},
-                               .queue_length = queue_length};
-    struct gang *g = NULL;
-    struct error err;
-    if (gang_create(&shape, &g, &err) != 0)
-        fail_msg("%s: %s", err.detail, err.cause);
-    return g;
-}
 
 /* Fork; the child runs `body`, and leaves with what it returns. */
 static pid_t start(int (*body)(void *context), void *context)
@@ -75,7 +65,7 @@ static void test_places_are_slots_and_waiting_room_of_each_class(void **state)
     } cases[] = {{1, 0, 0, 1, 0}, {2, 3, 4, 6, 7}, {0, 2, 8, 0, 10}, {1, 1, 2, 3, 3}};
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct gang *g = create(cases[i].cpu, cases[i].net, cases[i].queue);
+        struct gang *g = gang_of(cases[i].cpu, cases[i].net, cases[i].queue);
         assert_int_equal(gang_executor_count(g), cases[i].cpu + cases[i].net);
         assert_int_equal(gang_place_count(g), cases[i].cpu_places + cases[i].net_places);
         assert_int_equal(take_all(g, TASK_CPU), cases[i].cpu_places);
@@ -87,7 +77,7 @@ static void test_places_are_slots_and_waiting_room_of_each_class(void **state)
 
 static void test_load_counts_what_is_taken_and_what_computes(void **state)
 {
-    struct gang *g = create(2, 1, 2);
+    struct gang *g = gang_of(2, 1, 2);
     int taken, busy;
     (void)state;
     struct gang_place *a = gang_place_take(g, TASK_CPU, "demo.x", "a");
@@ -111,7 +101,7 @@ static void test_load_counts_what_is_taken_and_what_computes(void **state)
 
 static void test_a_place_tells_whose_it_is_cut_to_its_room(void **state)
 {
-    struct gang *g = create(1, 0, 0);
+    struct gang *g = gang_of(1, 0, 0);
     char text[3 * GANG_TEXT_SIZE];
     (void)state;
     memset(text, 'x', sizeof(text) - 1);
@@ -156,7 +146,7 @@ static int grab(void *context)
 
 static void test_the_bound_is_exact_whoever_competes(void **state)
 {
-    struct gang *g = create(2, 1, 1);
+    struct gang *g = gang_of(2, 1, 1);
     _Atomic int *shared =
         mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct contest contest = {g, 3, &shared[0], &shared[1], &shared[2]};
@@ -193,7 +183,7 @@ static int count_runs(void *context)
 
 static void test_run_numbers_are_unique_among_processes(void **state)
 {
-    struct gang *g = create(1, 0, 1);
+    struct gang *g = gang_of(1, 0, 1);
     pid_t pids[COMPETITORS];
     (void)state;
     assert_true(gang_new_run(g) == 1);
@@ -207,7 +197,7 @@ static void test_run_numbers_are_unique_among_processes(void **state)
 
 static void test_how_an_executor_ended_is_known_by_its_pid(void **state)
 {
-    struct gang *g = create(2, 0, 0);
+    struct gang *g = gang_of(2, 0, 0);
     int status = -1;
     (void)state;
     gang_executor_started(g, 0, 1000);
@@ -226,7 +216,7 @@ static void test_how_an_executor_ended_is_known_by_its_pid(void **state)
 
 static void test_a_reused_pid_does_not_show_the_end_of_the_one_before(void **state)
 {
-    struct gang *g = create(1, 0, 0);
+    struct gang *g = gang_of(1, 0, 0);
     int status;
     (void)state;
     gang_executor_started(g, 0, 1000);
@@ -241,7 +231,7 @@ static void test_a_reused_pid_does_not_show_the_end_of_the_one_before(void **sta
 
 static void test_the_last_ends_are_kept_whatever_their_number(void **state)
 {
-    struct gang *g = create(1, 0, 0);
+    struct gang *g = gang_of(1, 0, 0);
     const int total = 3 * EXITS_KEPT + 5;
     int status;
     (void)state;
@@ -266,7 +256,7 @@ static int note_an_end(void *context)
 
 static void test_who_asks_too_early_waits_for_the_end_to_be_noted(void **state)
 {
-    struct gang *g = create(1, 0, 0);
+    struct gang *g = gang_of(1, 0, 0);
     int status;
     (void)state;
     gang_executor_started(g, 0, 1000);
@@ -279,7 +269,7 @@ static void test_who_asks_too_early_waits_for_the_end_to_be_noted(void **state)
 
 static void test_retry_after_grows_with_runs_and_queue_within_its_bounds(void **state)
 {
-    struct gang *g = create(2, 0, 6);
+    struct gang *g = gang_of(2, 0, 6);
     (void)state;
     assert_int_equal(gang_retry_after(g, TASK_CPU), 1); /* nothing known */
     gang_observe_run(g, TASK_CPU, 4000000);
@@ -299,7 +289,7 @@ static void test_retry_after_grows_with_runs_and_queue_within_its_bounds(void **
 
 static void test_control_pages_are_one_page_each_and_within_the_mapping(void **state)
 {
-    struct gang *g = create(3, 2, 4);
+    struct gang *g = gang_of(3, 2, 4);
     off_t size = lseek(gang_memory_fd(g), 0, SEEK_END);
     (void)state;
     for (int i = 0; i < gang_executor_count(g); i++) {
@@ -326,7 +316,7 @@ static int copy_descriptors(const struct gang *g)
 
 static void test_who_joins_sees_the_same_places(void **state)
 {
-    struct gang *g = create(1, 2, 3);
+    struct gang *g = gang_of(1, 2, 3);
     struct error err;
     (void)state;
     int before = count_descriptors();
@@ -359,7 +349,7 @@ static void test_a_foreign_mapping_is_refused(void **state)
         int wrong_at; /* a byte that is another; -1: none */
     } cases[] = {{1, -1}, {-1, -1}, {CONTROL_PAGE_SIZE, -1}, {0, 0}, {0, 4}, {0, 8},
                  {0, 12}, {0, 16}};
-    struct gang *g = create(2, 1, 3);
+    struct gang *g = gang_of(2, 1, 3);
     size_t size = (size_t)lseek(gang_memory_fd(g), 0, SEEK_END);
     unsigned char *copy = malloc(size);
     (void)state;
@@ -393,7 +383,7 @@ static int connect_to(const struct gang *g, int executor)
 
 static void test_each_socket_is_its_executors_alone_and_reached_by_descriptor(void **state)
 {
-    struct gang *g = create(2, 1, 1);
+    struct gang *g = gang_of(2, 1, 1);
     (void)state;
     for (int i = 0; i < 3; i++) {
         struct sockaddr_un address;
@@ -416,7 +406,7 @@ static void test_each_socket_is_its_executors_alone_and_reached_by_descriptor(vo
 
 static void test_a_retired_executor_takes_no_runs_until_it_is_another_process(void **state)
 {
-    struct gang *g = create(1, 0, 0);
+    struct gang *g = gang_of(1, 0, 0);
     const struct gang_executor *e = gang_executor(g, 0);
     (void)state;
     gang_executor_started(g, 0, 1000);
@@ -446,7 +436,7 @@ static int sleep_on(void *context)
 
 static void test_killing_ends_that_process_and_nobody_else(void **state)
 {
-    struct gang *g = create(1, 0, 0);
+    struct gang *g = gang_of(1, 0, 0);
     int status;
     (void)state;
     pid_t before = start(sleep_on, NULL), executor = start(sleep_on, NULL);
@@ -467,7 +457,7 @@ static void test_closing_leaves_no_descriptor(void **state)
     int before = count_descriptors();
     (void)state;
     for (int i = 0; i < 3; i++)
-        gang_close(create(2, 2, 2));
+        gang_close(gang_of(2, 2, 2));
     gang_close(NULL);
     assert_int_equal(count_descriptors(), before);
 }

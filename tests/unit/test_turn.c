@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
+#include "gang_fixture.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define WORKERS 6
@@ -28,12 +28,7 @@
 /* With executors that take runs; their pids are nobody's. */
 static struct gang *create(int cpu, int net, int queue_length)
 {
-    struct gang_shape shape = {.slots = {[TASK_CPU] = cpu, [TASK_NET] = net},
-                               .queue_length = queue_length};
-    struct gang *g = NULL;
-    struct error err;
-    if (gang_create(&shape, &g, &err) != 0)
-        fail_msg("%s: %s", err.detail, err.cause);
+    struct gang *g = gang_of(cpu, net, queue_length);
     for (int i = 0; i < cpu + net; i++) {
         gang_executor_started(g, i, 5000000 + i);
         turn_executor_ready(g, i);

@@ -95,11 +95,23 @@ static void on_peer_left(struct wait *w)
     give_up(w);
 }
 
-/* The one that it was when it was handed out, or its successor if that one has died since. */
+/* Whoever has taken the order: the executor that was handed out, or its successor if that one has
+ * died since. */
+static void follow_executor(struct wait *w)
+{
+    pid_t pid = atomic_load(&gang_executor(w->gang, w->executor)->pid);
+    if (pid == 0 || pid == w->process)
+        return;
+    w->process = pid;
+    if (w->call.statm_fd >= 0)
+        close(w->call.statm_fd);
+    w->call.statm_fd = -1;
+}
+
 static bool is_executor(struct wait *w, pid_t pid)
 {
-    if (pid != w->process && pid == atomic_load(&gang_executor(w->gang, w->executor)->pid))
-        w->process = pid;
+    if (pid != w->process)
+        follow_executor(w);
     return pid == w->process;
 }
 
@@ -126,6 +138,7 @@ static void check_usage(struct wait *w, int64_t now_us)
                                      .passed = w->request->body->size +
                                                SANDBOX_FILE_BYTES(task->output_bytes)};
     w->sample_at_us = now_us + SAMPLE_US;
+    follow_executor(w);
     if (verdict_is_over_memory(&allowed, w->process, &w->call.statm_fd, &w->call.peak_bytes))
         (void)verdict_over_memory(task->memory_bytes, &w->reason);
     else if (verdict_threads(w->process) > VERDICT_THREADS_MAX)

@@ -341,6 +341,16 @@ def test_conditions_fail_nothing(stack, name):
             assert len(answer.content) < 1 << 20
 
 
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_a_connection_serves_the_next_request_or_says_that_it_closes(stack, name):
+    for value in CONDITIONS[name]:
+        for path in ("/", "/problems/", "/livez", "/v1/jobs", "/nowhere"):
+            request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{name}: {value}\r\n\r\n".encode()
+            answer = stack.raw(request + LAST)
+            says_so = ("Connection", "close") in fields_of(answer)
+            assert len(statuses(answer)) == (1 if says_so else 2), (value, path)
+
+
 # ---- browsers
 
 def test_every_answer_is_guarded_against_other_sites(stack):

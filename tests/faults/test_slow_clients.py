@@ -120,7 +120,7 @@ class NginxWorkers:
 
 def assert_all_given_back(stack, idle):
     wait_until(lambda: connections(stack) <= idle + 4, 60, "nginx closes the connections")
-    assert waiting_files(stack) == []
+    wait_until(lambda: waiting_files(stack) == [], 60, "nginx closes the files")
     assert [each for each in (stack.var / "nginx/tmp").rglob("*") if each.is_file()] == []
     stack.settle()
     assert_answers(stack)

@@ -23,6 +23,8 @@ BELOW = {
     "hub": {"api", "http", "exec", "db", "auth", "base"},
     "main.c": {"pool", "jobs", "hub", "api", "http", "exec", "db", "auth", "base"},
 }
+# What a module may include besides its own folder's.
+SHARED = {"ocr": {"tasks/pdf/document.h", "tasks/pdf/raster.h", "tasks/pdf/selection.h"}}
 # The ends of libraries: who else may include them.
 ONLY = {"fcgiapp.h": "http", "fcgios.h": "http", "libpq-fe.h": "db", "ini.h": "base"}
 
@@ -40,7 +42,9 @@ def is_allowed(path, name):
     if folder == "tasks":
         if inside.name == "task.h":
             return name == "base/error.h"
-        return name == "tasks/task.h" or pathlib.PurePath(name).parent == inside.parent
+        if name in SHARED.get(inside.parent.name, ()):
+            return True
+        return name in ("tasks/task.h", "base/error.h") or pathlib.PurePath(name).parent == inside.parent
     return name.split("/")[0] == folder or name in BELOW[folder] or name.split("/")[0] in BELOW[folder]
 
 

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The module `pdf`: documents, read by Poppler (GPL-2.0-or-later), so that this module, as loaded,
+ * is under the GPL's terms; Gangsaw itself does not link it.
+ */
+#include "tasks/pdf/pdf.h"
+
+#include <glib.h>
+
+/* Documents make libraries talk; what matters comes back as an error. */
+static void drop_message(const char *domain, GLogLevelFlags level, const char *message, void *data)
+{
+    (void)domain;
+    (void)level;
+    (void)message;
+    (void)data;
+}
+
+static int init(struct error *reterr)
+{
+    (void)reterr;
+    g_log_set_default_handler(drop_message, NULL);
+    return 0;
+}
+
+static const struct task tasks[] = {
+    {"pdf.inspect", pdf_inspect},
+    {NULL, NULL},
+};
+
+/* No trim: nothing is kept between runs. */
+const struct gangsaw_module gangsaw_module = {
+    .abi = GANGSAW_MODULE_ABI, .init = init, .tasks = tasks};

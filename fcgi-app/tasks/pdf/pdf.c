@@ -7,6 +7,8 @@
 
 #include <glib.h>
 
+#include "tasks/pdf/encode.h"
+
 /* Documents make libraries talk; what matters comes back as an error. */
 static void drop_message(const char *domain, GLogLevelFlags level, const char *message, void *data)
 {
@@ -18,13 +20,13 @@ static void drop_message(const char *domain, GLogLevelFlags level, const char *m
 
 static int init(struct error *reterr)
 {
-    (void)reterr;
     g_log_set_default_handler(drop_message, NULL);
-    return 0;
+    return encode_init(reterr);
 }
 
 static const struct task tasks[] = {
     {"pdf.inspect", pdf_inspect},
+    {"pdf.render", pdf_render},
     {NULL, NULL},
 };
 

@@ -8,5 +8,6 @@
 #include "tasks/task.h"
 
 int pdf_inspect(struct run *run, struct error *reterr);
+int pdf_render(struct run *run, struct error *reterr);
 
 #endif

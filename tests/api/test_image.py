@@ -113,23 +113,38 @@ def test_16_bits_and_transparency_stay_a_png(stack, photo):
     assert pictures.look(answer.content)[:2] == ("png", 30)
 
 
-def test_an_animation_gives_its_first_frame(stack, photo):
+def test_an_animation_stays_one_where_the_format_can(stack, photo):
     picture, media_type = photo("animated-loop-3.gif")
     seen = inspect(stack, picture, media_type)
-    assert seen["format"] == "gif" and seen["pages"] > 1
-    answer = transform(stack, picture, media_type)
-    kind, width, height = pictures.look(answer.content)
-    assert kind == ("png" if seen["alpha"] else "jpeg")
-    assert (width, height) == (seen["width"], seen["height"])
+    for output in ("gif", "webp"):
+        answer = transform(stack, picture, media_type, width=100, format=output)
+        assert json.loads(answer.headers["Gangsaw-Result"]) == {"format": output, "width": 100, "height": 77, "pages": 10}
+        again = inspect(stack, answer.content, f"image/{output}")
+        assert (again["pages"], again["height"]) == (seen["pages"], 77)
+    still = transform(stack, picture, media_type, format="png")
+    assert pictures.look(still.content) == ("png", seen["width"], seen["height"])
 
 
-def test_all_frames_count_for_the_limit_of_pixels(start_stack, stack, photo):
+def test_one_frame_of_an_animation_can_be_taken(stack, photo):
+    picture, media_type = photo("animated-loop-3.gif")
+    first, third = (pixels_of(transform(stack, picture, media_type, format="png", page=page, width=60)) for page in (1, 3))
+    assert first == pixels_of(transform(stack, picture, media_type, format="png", width=60))
+    assert pictures.difference(first, third) > 1
+    detail = problem_of(transform(stack, picture, media_type, page=11), "invalid-params", 422)["detail"]
+    assert "no page 11" in detail and "has 10" in detail
+
+
+def test_all_frames_count_for_the_limits(start_stack, stack, photo):
     picture, media_type = photo("animated-loop-3.gif")
     seen = inspect(stack, picture, media_type)
     megapixels = seen["width"] * seen["height"] / 1e6
-    own = start_stack(config=f"[task image.transform]\nmax_megapixels = {megapixels * 1.5:.6f}\n")
+    own = start_stack(config=f"[task image.transform]\nmax_megapixels = {megapixels * 1.5:.6f}\nmax_frames = 10\n")
     detail = problem_of(transform(own, picture, media_type), "invalid-input", 422)["detail"]
     assert "max_megapixels" in detail and f"frames: {seen['pages']}" in detail
+    assert transform(own, picture, media_type, format="png").status_code == 200
+    own = start_stack(config="[task image.transform]\nmax_frames = 9\n")
+    detail = problem_of(transform(own, picture, media_type), "invalid-input", 422)["detail"]
+    assert "max_frames is 9" in detail
 
 
 def test_every_photograph_comes_out_in_every_format(stack, photo):

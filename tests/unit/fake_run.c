@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define INPUTS_MAX 8
-#define OUTPUTS_MAX 8
+#define OUTPUTS_MAX 16
 
 struct run {
     cJSON *descriptor, *params, *result;

@@ -50,15 +50,15 @@ static void test_every_frame_counts_for_the_pixel_limit(void **state)
     struct bytes in = shared("animated-loop-3.gif"); /* ten frames of 370x285 */
     if (in.data == NULL)
         return;
-    struct outcome o = transform(in, "{\"width\":100}");
-    assert_int_equal(o.image->Ysize, 77); /* the first one alone */
-    outcome_release(&o);
-    o = transform(in, "{\"width\":100,\"strip\":false,\"format\":\"webp\"}");
-    assert_int_equal(vips_image_get_n_pages(o.image), 1);
-    outcome_release(&o);
     struct run *run = fake_run_new(TRANSFORM, "{\"width\":100}");
     fake_run_set_limit(run, "max_megapixels", 1);
     assert_refused(compute(run, in, ""), ERR_INVALID_INPUT, "frames: 10); the limit");
+
+    run = fake_run_new(TRANSFORM, "{\"width\":100,\"format\":\"png\"}"); /* the first one alone */
+    fake_run_set_limit(run, "max_megapixels", 1);
+    struct outcome o = compute(run, in, "");
+    assert_int_equal(o.image->Ysize, 77);
+    outcome_release(&o);
     bytes_release(&in);
 }
 
@@ -322,7 +322,7 @@ static void test_real_pictures_are_inspected_and_transformed(void **state)
         struct outcome o = transform(in, "{\"width\":100,\"height\":80,\"fit\":\"cover\"}");
         assert_non_null(o.image);
         assert_int_equal(o.image->Xsize, 100);
-        assert_int_equal(o.image->Ysize, 80);
+        assert_int_equal(o.image->Ysize, 80 * cases[i].pages);
         outcome_release(&o);
         bytes_release(&in);
     }

@@ -28,10 +28,13 @@ struct picture {
     enum image_type type;
     int width, height, pages, orientation; /* as the file has them: before any turn, EXIF 1 to 8 */
     bool has_alpha;
+    int page;   /* the first one that is decoded, from 0 */
+    int frames; /* how many are decoded: an animation's all, one below the other; else 1 */
 
-    bool is_stopped;          /* run_progress() said so */
-    double done;              /* the highest fraction reported */
-    struct error write_error; /* of run_write(), while libvips was writing */
+    bool is_stopped;              /* run_progress() said so */
+    double done;                  /* the highest fraction reported */
+    double part_start, part_size; /* of the run, as fractions: what is being computed */
+    struct error write_error;     /* of run_write(), while libvips was writing */
 };
 
 /* load.c */
@@ -44,7 +47,14 @@ struct picture {
 int picture_open(struct picture *p, struct run *run, const char *name, struct error *reterr);
 void picture_release(struct picture *p);
 
-/* Is it within the limits for decoding? Errors: ERR_INVALID_INPUT; the detail names the limit. */
+/* Decode that page (from 1) instead of the first. Errors: ERR_INVALID_PARAMS when there is none. */
+int picture_choose_page(struct picture *p, int page, struct error *reterr);
+
+/* Decode all frames of an animation, one below the other: `height` stays that of one. */
+int picture_choose_all(struct picture *p, struct error *reterr);
+bool picture_is_animated(const struct picture *p);
+
+/* Is what is chosen within the limits? Errors: ERR_INVALID_INPUT; the detail names the limit. */
 int picture_check(const struct picture *p, struct error *reterr);
 
 /*
@@ -69,6 +79,9 @@ int picture_step(struct picture *p, int failed, VipsImage **next, struct error *
  * (libvips' own progress signal comes after whole strips of the result: for a thumbnail, once.)
  */
 int picture_watch(struct picture *p, struct error *reterr);
+
+/* What is computed from here on is that part of the run; all of it, when nobody says otherwise. */
+void picture_begin_part(struct picture *p, double start, double size);
 
 /* Say why libvips failed: stopped, output refused, no memory, or (all else) the input's content. */
 int picture_failed(const struct picture *p, struct error *reterr);
@@ -139,18 +152,19 @@ int colour_surround(struct picture *p, struct size canvas, struct colour colour,
 struct save_request {
     const char *output; /* of the descriptor */
     enum image_type type;
-    int quality; /* 1 to 100; PNG has none */
-    bool is_stripped;
+    int quality; /* 1 to 100; 0: what suits the format */
+    bool is_stripped, is_lossless, is_progressive, has_palette;
 };
 
 /* Is there an encoder for it? */
 bool image_type_is_writable(enum image_type type);
 
 /*
- * Compute and write the picture as an output of the run.
+ * Compute and write the picture as an output of the run, of *ret_size bytes.
  * Errors: ERR_INVALID_INPUT when decoding finds the content broken, ERR_STOPPED, ERR_TOO_LARGE.
  */
-int picture_save(struct picture *p, const struct save_request *request, struct error *reterr);
+int picture_save(struct picture *p, const struct save_request *request, size_t *ret_size,
+                 struct error *reterr);
 
 /* The tasks: transform.c, inspect.c */
 int image_transform(struct run *run, struct error *reterr);

@@ -14,16 +14,18 @@ struct loader {
     const char *name, *media_type;
     const char *title; /* in messages */
     int (*load)(void *bytes, size_t size, VipsImage **out, ...);
-    const char *shrink_option; /* how the decoder is told to shrink; NULL: it cannot */
-    bool shrinks_by_scale;     /* the option takes 0.5, not 2 */
+    const char *shrink_option;   /* how the decoder is told to shrink; NULL: it cannot */
+    bool shrinks_by_scale;       /* the option takes 0.5, not 2 */
+    bool has_pages, is_animated; /* pages that the loader can choose; they are frames */
 };
 
 static const struct loader loaders[IMAGE_TYPE_COUNT] = {
-    [IMAGE_JPEG] = {"jpeg", "image/jpeg", "JPEG", vips_jpegload_buffer, "shrink", false},
-    [IMAGE_PNG] = {"png", "image/png", "PNG", vips_pngload_buffer, NULL, false},
-    [IMAGE_WEBP] = {"webp", "image/webp", "WebP", vips_webpload_buffer, "scale", true},
-    [IMAGE_GIF] = {"gif", "image/gif", "GIF", vips_gifload_buffer, NULL, false},
-    [IMAGE_TIFF] = {"tiff", "image/tiff", "TIFF", vips_tiffload_buffer, NULL, false},
+    [IMAGE_JPEG] = {"jpeg", "image/jpeg", "JPEG", vips_jpegload_buffer, "shrink", false, false,
+                    false},
+    [IMAGE_PNG] = {"png", "image/png", "PNG", vips_pngload_buffer, NULL, false, false, false},
+    [IMAGE_WEBP] = {"webp", "image/webp", "WebP", vips_webpload_buffer, "scale", true, true, true},
+    [IMAGE_GIF] = {"gif", "image/gif", "GIF", vips_gifload_buffer, NULL, false, true, true},
+    [IMAGE_TIFF] = {"tiff", "image/tiff", "TIFF", vips_tiffload_buffer, NULL, false, true, false},
 };
 
 static const struct signature {
@@ -126,13 +128,19 @@ static int pass_through(VipsRegion *out, void *seq, void *image, void *picture, 
     VipsRect *r = &out->valid;
     (void)stop;
 
-    double fraction = (double)r->top / ((VipsImage *)image)->Ysize;
+    double fraction = p->part_start + p->part_size * r->top / ((VipsImage *)image)->Ysize;
     p->done = VIPS_MAX(p->done, fraction); /* no step back when pixels come through a second time */
     if (p->is_stopped || !run_progress(p->run, p->done, NULL)) {
         p->is_stopped = true;
         return -1;
     }
     return vips_region_prepare(in, r) != 0 ? -1 : vips_region_region(out, in, r, r->left, r->top);
+}
+
+void picture_begin_part(struct picture *p, double start, double size)
+{
+    p->part_start = start;
+    p->part_size = size;
 }
 
 int picture_watch(struct picture *p, struct error *reterr)
@@ -155,37 +163,76 @@ static int load(struct picture *p, int factor, struct error *reterr)
     const struct loader *l = &loaders[p->type];
     void *bytes = (void *)p->input->bytes; /* libvips only reads it */
     size_t size = p->input->size;
+    bool is_default = p->page == 0 && p->frames == 1;
+    const char *page = l->has_pages && !is_default ? "page" : NULL; /* NULL ends the options */
     VipsImage *image = NULL;
     int failed;
 
-    if (factor == 1)
+    if (l->shrink_option == NULL)
         failed = l->load(bytes, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
-                         VIPS_FAIL_ON_ERROR, NULL);
+                         VIPS_FAIL_ON_ERROR, page, p->page, "n", p->frames, NULL);
     else if (l->shrinks_by_scale)
         failed = l->load(bytes, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
-                         VIPS_FAIL_ON_ERROR, l->shrink_option, 1.0 / factor, NULL);
+                         VIPS_FAIL_ON_ERROR, l->shrink_option, 1.0 / factor, page, p->page, "n",
+                         p->frames, NULL);
     else
         failed = l->load(bytes, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
                          VIPS_FAIL_ON_ERROR, l->shrink_option, factor, NULL);
     return picture_step(p, failed, &image, reterr) != 0 ? -1 : picture_watch(p, reterr);
 }
 
-int picture_open(struct picture *p, struct run *run, const char *name, struct error *reterr)
+static void read_header(struct picture *p)
 {
-    *p = (struct picture){.run = run, .input = run_input(run, name, 0)};
-    vips_error_clear();
-    if (p->input == NULL)
-        return error_set(reterr, ERR_INVALID_PARAMS, "The input %s is missing.", name);
-    if (find_type(p, reterr) != 0 || load(p, 1, reterr) != 0)
-        return -1;
     p->width = p->image->Xsize;
-    p->height = p->image->Ysize;
+    p->height = p->image->Ysize / p->frames;
     p->orientation = vips_image_get_orientation(p->image);
     p->has_alpha = vips_image_hasalpha(p->image);
     /* vips_image_get_n_pages() calls ten thousand pages one. */
     if (vips_image_get_typeof(p->image, VIPS_META_N_PAGES) == 0 ||
         vips_image_get_int(p->image, VIPS_META_N_PAGES, &p->pages) != 0 || p->pages < 1)
         p->pages = 1;
+}
+
+int picture_open(struct picture *p, struct run *run, const char *name, struct error *reterr)
+{
+    *p =
+        (struct picture){.run = run, .input = run_input(run, name, 0), .frames = 1, .part_size = 1};
+    vips_error_clear();
+    if (p->input == NULL)
+        return error_set(reterr, ERR_INVALID_PARAMS, "The input %s is missing.", name);
+    if (find_type(p, reterr) != 0 || load(p, 1, reterr) != 0)
+        return -1;
+    read_header(p);
+    return 0;
+}
+
+int picture_choose_page(struct picture *p, int page, struct error *reterr)
+{
+    if (page > (loaders[p->type].has_pages ? p->pages : 1))
+        return error_set(reterr, ERR_INVALID_PARAMS,
+                         "There is no page %d: the input %s has %d of them.", page, p->input->name,
+                         p->pages);
+    p->page = page - 1;
+    if (p->page == 0)
+        return 0;
+    if (load(p, 1, reterr) != 0)
+        return -1;
+    read_header(p);
+    return 0;
+}
+
+bool picture_is_animated(const struct picture *p)
+{
+    return loaders[p->type].is_animated && p->pages > 1;
+}
+
+/* Checked first: a loader reads something of every frame. */
+int picture_choose_all(struct picture *p, struct error *reterr)
+{
+    p->frames = p->pages;
+    if (picture_check(p, reterr) != 0 || load(p, 1, reterr) != 0)
+        return -1;
+    read_header(p);
     return 0;
 }
 
@@ -199,14 +246,21 @@ void picture_release(struct picture *p)
 
 int picture_check(const struct picture *p, struct error *reterr)
 {
-    double limit = run_limit(p->run, "max_megapixels");
-    double megapixels = (double)p->width * p->height * p->pages / 1e6;
+    double limit = run_limit(p->run, "max_megapixels"),
+           max_frames = run_limit(p->run, "max_frames");
+    /* Frames are drawn over those before them. */
+    int frames = p->frames + (loaders[p->type].is_animated ? p->page : 0);
+    double megapixels = (double)p->width * p->height * frames / 1e6;
 
+    if (frames > max_frames)
+        return error_set(reterr, ERR_INVALID_INPUT,
+                         "The input %s has %d frames to decode; the limit max_frames is %g.",
+                         p->input->name, frames, max_frames);
     if (megapixels > limit)
         return error_set(reterr, ERR_INVALID_INPUT,
                          "The input %s has %.1f megapixels (%dx%d, frames: %d); the limit "
                          "max_megapixels is %g.",
-                         p->input->name, megapixels, p->width, p->height, p->pages, limit);
+                         p->input->name, megapixels, p->width, p->height, frames, limit);
     if (p->image->Bands > BANDS_MAX)
         return error_set(reterr, ERR_INVALID_INPUT,
                          "The input %s has %d channels; the limit is %d.", p->input->name,
@@ -236,7 +290,9 @@ static bool shrink_rect(const struct picture *p, int factor, VipsRect *r)
 
 int picture_shrink_factor(const struct picture *p, const VipsRect *crop, int width, int height)
 {
-    for (int factor = 8; factor > 1 && loaders[p->type].shrink_option != NULL; factor /= 2) {
+    bool can_shrink = loaders[p->type].shrink_option != NULL && p->frames == 1;
+
+    for (int factor = 8; factor > 1 && can_shrink; factor /= 2) {
         VipsRect r = *crop;
         if (shrink_rect(p, factor, &r) && r.width >= width && r.height >= height)
             return factor;

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Settles from a file's header alone what image.transform will do, and refuses what would become
+ * too large.
+ */
+#include "tasks/image/transform.h"
+
+enum image_type variant_type(const struct variant *v, const struct picture *p)
+{
+    if (v->save.type != IMAGE_TYPE_COUNT)
+        return v->save.type;
+    if (image_type_is_writable(p->type))
+        return p->type;
+    return p->has_alpha ? IMAGE_PNG : IMAGE_JPEG;
+}
+
+static bool is_animated(const struct variant *v, const struct picture *p)
+{
+    enum image_type type = variant_type(v, p);
+    return picture_is_animated(p) && (type == IMAGE_GIF || type == IMAGE_WEBP);
+}
+
+bool transform_is_animated(const struct transform *t, const struct picture *p)
+{
+    bool is_any = false;
+    for (int i = 0; i < t->variant_count && t->page == 0; i++)
+        is_any = is_any || is_animated(&t->variants[i], p);
+    return is_any;
+}
+
+static int check_size(const struct picture *p, struct size size, const struct target *target,
+                      struct error *reterr)
+{
+    int side_max = target->type == IMAGE_WEBP ? IMAGE_SIDE_MAX - 1 : IMAGE_SIDE_MAX;
+    double limit = run_limit(p->run, "max_megapixels");
+
+    if (size.width > side_max || size.height > side_max)
+        return error_set(reterr, ERR_INVALID_PARAMS,
+                         "The result would be %dx%d pixels; a %s has at most %d along either side: "
+                         "ask for a smaller width or height.",
+                         size.width, size.height, image_type_name(target->type), side_max);
+    if ((double)size.width * size.height * target->frames / 1e6 > limit)
+        return error_set(reterr, ERR_INVALID_PARAMS,
+                         "The result would be %dx%d pixels, frames: %d; the limit max_megapixels "
+                         "is %g.",
+                         size.width, size.height, target->frames, limit);
+    return 0;
+}
+
+static int check_crop(const VipsRect *crop, struct size size, struct error *reterr)
+{
+    /* All are within the schema's million, so nothing overflows. */
+    if (crop->left + crop->width <= size.width && crop->top + crop->height <= size.height)
+        return 0;
+    return error_set(reterr, ERR_INVALID_PARAMS,
+                     "The crop rectangle (left %d, top %d, width %d, height %d) reaches beyond the "
+                     "picture, which is %dx%d pixels.",
+                     crop->left, crop->top, crop->width, crop->height, size.width, size.height);
+}
+
+static int make_target(const struct variant *v, const struct picture *p, const struct plan *plan,
+                       struct target *ret_target, struct error *reterr)
+{
+    struct size source = turn_size(plan->turn, (struct size){plan->crop.width, plan->crop.height});
+    struct target target = {.type = variant_type(v, p), .frames = 1};
+
+    if (p->frames > 1 && is_animated(v, p))
+        target.frames = p->frames;
+    target.layout = layout_for(source, &v->fit);
+    target.resized_raw = turn_size(plan->turn, target.layout.resized);
+    if (check_size(p, target.layout.canvas, &target, reterr) != 0)
+        return -1;
+    /* What `cover` cuts away has to be computed as well; unless it grows, the source bounds it. */
+    if (v->fit.is_enlarging && check_size(p, target.layout.resized, &target, reterr) != 0)
+        return -1;
+    *ret_target = target;
+    return 0;
+}
+
+int plan_make(const struct transform *t, const struct picture *p, struct plan *ret_plan,
+              struct error *reterr)
+{
+    struct turn none = {false, 0};
+    struct turn upright = t->autorotate ? turn_from_exif(p->orientation) : none;
+    struct size raw = {p->width, p->height};
+    struct size shown = turn_size(upright, raw);
+
+    if (t->is_cropped && check_crop(&t->crop, shown, reterr) != 0)
+        return -1;
+    VipsRect crop = t->is_cropped ? t->crop : (VipsRect){0, 0, shown.width, shown.height};
+    ret_plan->turn = turn_then(upright, t->turn);
+    ret_plan->crop = turn_rect_back(upright, raw, crop);
+    for (int i = 0; i < t->variant_count; i++)
+        if (make_target(&t->variants[i], p, ret_plan, &ret_plan->targets[i], reterr) != 0)
+            return -1;
+    return 0;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * transform.h - what the files of the task image.transform share
+ *
+ * A run goes through four stages: parameters (params.c), a plan made of them and of the file's
+ * header (plan.c), one decode, and then for every output, and every frame of it, the same steps
+ * (steps.c). transform.c leads through them. With one output of one frame nothing is computed
+ * before the encoder asks; with more, what they share is decoded once and kept in memory.
+ */
+#ifndef IMAGE_TRANSFORM_H
+#define IMAGE_TRANSFORM_H
+
+#include "tasks/image/image.h"
+
+#define VARIANTS_MAX 16
+
+struct cJSON;
+
+/* What may differ from output to output. */
+struct variant {
+    struct fit_request fit;
+    struct save_request save; /* its type is IMAGE_TYPE_COUNT when none was asked for */
+    struct colour background;
+};
+
+/* The parameters, as image.transform.json explains them. */
+struct transform {
+    int page; /* from 1; 0: not given */
+    bool autorotate;
+    bool is_cropped;
+    VipsRect crop;    /* in the upright picture */
+    struct turn turn; /* rotate, then flip */
+
+    bool is_many;                          /* there was a list of variants */
+    struct variant variants[VARIANTS_MAX]; /* one when there was none */
+    int variant_count;
+};
+
+/* Where everything goes, settled before a pixel is decoded. */
+struct plan {
+    VipsRect crop;    /* in the file's own pixels */
+    struct turn turn; /* from there to the results */
+    struct target {
+        enum image_type type;
+        struct layout layout;
+        struct size resized_raw; /* layout.resized before the turn */
+        int frames;
+    } targets[VARIANTS_MAX]; /* of the variants, in their order */
+};
+
+/* params.c */
+void transform_parse(const struct cJSON *params, struct transform *ret_transform);
+
+/* plan.c */
+
+/* The format that the variant will be written in. */
+enum image_type variant_type(const struct variant *v, const struct picture *p);
+
+/* Does one of the results keep the frames of the animation that the picture is? */
+bool transform_is_animated(const struct transform *t, const struct picture *p);
+
+/* Errors: ERR_INVALID_PARAMS, for what lies outside of the picture, or gets too large. */
+int plan_make(const struct transform *t, const struct picture *p, struct plan *ret_plan,
+              struct error *reterr);
+
+/* steps.c */
+
+/* Make the picture's image the rectangle `r` of it. */
+int step_cut(struct picture *p, const VipsRect *r, struct error *reterr);
+
+/* From what crop left to the i-th result, all but metadata; `p` is one frame. */
+int steps_apply(struct picture *p, const struct transform *t, const struct plan *plan, int i,
+                struct error *reterr);
+
+#endif

@@ -9,8 +9,11 @@
 #include <string.h>
 
 #include "api/download.h"
+#include "api/negotiate.h"
 #include "base/base64.h"
 #include "base/utf8.h"
+
+#define ZIP_TYPE "application/zip"
 
 static void add_code_unit(struct strbuf *out, unsigned code)
 {
@@ -121,6 +124,32 @@ void answer_as_json(struct http_response *res, const struct answer *answer)
                        out.size);
 }
 
+int answer_as_zip(struct http_response *res, const struct answer *answer,
+                  const struct archive_reader *reader, bool is_read_ahead, struct error *reterr)
+{
+    struct arena *a = res->arena;
+    struct archive_entry *entries =
+        arena_alloc(a, ((size_t)answer->output_count + 1) * sizeof(*entries));
+    const struct http_body_source *source;
+    int64_t size;
+    int count = answer->output_count;
+    for (int i = 0; i < count; i++) {
+        const struct answer_output *o = &answer->outputs[i];
+        entries[i] = (struct archive_entry){.name = download_file_name(a, o->name, o->media_type),
+                                            .size = (int64_t)o->size,
+                                            .bytes = o->bytes};
+    }
+    if (answer->result)
+        entries[count++] = (struct archive_entry){.name = ANSWER_RESULT_ENTRY,
+                                                  .size = (int64_t)strlen(answer->result),
+                                                  .bytes = (const unsigned char *)answer->result};
+    if (archive_open(a, entries, count, reader, is_read_ahead, &source, &size, reterr) != 0)
+        return -1;
+    download_describe(res, ZIP_TYPE, arena_printf(a, "%s.zip", answer->task));
+    http_response_stream(res, 200, ZIP_TYPE, size, source);
+    return 0;
+}
+
 static void build_body(struct http_response *res, const struct answer *answer)
 {
     const struct answer_output *out = &answer->outputs[0];
@@ -143,21 +172,29 @@ static struct answer_output *read_outputs(struct arena *a, const struct compute_
 }
 
 int answer_build(struct http_response *res, const struct task_desc *task,
-                 const struct compute_outcome *outcome, bool as_json, size_t base64_max,
-                 struct error *reterr)
+                 const struct compute_outcome *outcome, const struct accept *accept,
+                 size_t base64_max, struct error *reterr)
 {
+    enum answer_form form;
     struct answer answer = {.task = task->name,
                             .has_outputs = task->output_count > 0,
                             .outputs = read_outputs(res->arena, outcome),
                             .output_count = outcome->output_count};
     if (outcome->result)
         answer.result = json_print(res->arena, outcome->result, NULL);
-    if (!as_json && answer.output_count == 1) {
+    if (negotiate_form(accept, task, answer.output_count,
+                       answer.output_count > 0 ? answer.outputs[0].media_type : NULL, &form,
+                       reterr) != 0)
+        return -1;
+    if (form == ANSWER_ZIP)
+        return answer_as_zip(res, &answer, NULL, true, reterr);
+    if (form == ANSWER_BYTES) {
         build_body(res, &answer);
         return 0;
     }
-    if (answer_check_base64(&answer, base64_max, "Ask for the bytes themselves by Accept.",
-                            reterr) != 0)
+    const char *instead = answer.output_count == 1 ? "Ask for the bytes themselves by Accept."
+                                                   : "Ask for " ZIP_TYPE " by Accept.";
+    if (answer_check_base64(&answer, base64_max, instead, reterr) != 0)
         return -1;
     answer_as_json(res, &answer);
     return 0;

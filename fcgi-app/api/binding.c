@@ -225,6 +225,21 @@ static int read_multipart(struct reader *r, struct error *reterr)
     return 0;
 }
 
+const struct task_slot *binding_raw_input(const struct task_desc *task)
+{
+    const struct task_slot *found = NULL;
+    if (task->input_count == 1)
+        return &task->inputs[0];
+    for (int i = 0; i < task->input_count; i++) {
+        if (!task->inputs[i].required)
+            continue;
+        if (found)
+            return NULL;
+        found = &task->inputs[i];
+    }
+    return found;
+}
+
 static int refuse_raw(const struct reader *r, struct error *reterr)
 {
     const char *type = r->req->media_type;
@@ -248,12 +263,11 @@ static int reserve_body(const struct reader *r, size_t max_bytes, struct error *
     return payload_reserve(r->out->body, (size_t)size + ORDER_SPACE, reterr);
 }
 
-/* The body is the task's one input. */
 static int read_raw(struct reader *r, struct error *reterr)
 {
-    if (r->task->input_count != 1)
+    const struct task_slot *slot = binding_raw_input(r->task);
+    if (!slot)
         return refuse_raw(r, reterr);
-    const struct task_slot *slot = &r->task->inputs[0];
     const char *media_type = r->req->media_type;
     struct payload *body = r->out->body;
     if (strcmp(media_type, "application/x-www-form-urlencoded") == 0)

@@ -3,7 +3,7 @@
  * binding.h - a request's body and query become a task's parameters and inputs
  *
  * Three kinds of body: JSON (inputs as {"base64": …} or {"blob": id}), multipart/form-data, and the
- * bytes of the task's one input. Parameters in the query string are taken with each of them.
+ * bytes of one input. Parameters in the query string are taken with each of them.
  * A blob is only named here; who computes loads its bytes (the runner in pieces, a worker by
  * binding_load()).
  */
@@ -45,6 +45,10 @@ struct binding {
     const struct multipart_part *parts; /* of it; NULL when it has none */
     int part_count;
 };
+
+/* The input that a body is when it is neither JSON nor a form: the task's only one, or of several
+ * the one that is not optional. NULL: there is none, or more than one such. */
+const struct task_slot *binding_raw_input(const struct task_desc *task);
 
 /*
  * Read and check all of it.

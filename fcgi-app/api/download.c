@@ -11,6 +11,7 @@
 #include "http/range.h"
 
 #define SANDBOX "sandbox; default-src 'none'"
+#define LETTERS_AND_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
 
 /* A range of a blob, read as it is sent. */
 struct part {
@@ -44,18 +45,30 @@ static int read_chunk(struct db *db, struct arena *a, const struct blob_info *bl
     return 0;
 }
 
+int download_piece(struct db *db, struct arena *piece, const struct blob_info *blob,
+                   int64_t deadline_us, int64_t offset, const unsigned char **ret_bytes,
+                   size_t *ret_size, struct error *reterr)
+{
+    const unsigned char *bytes;
+    size_t size;
+    int64_t start;
+    arena_reset(piece);
+    if (api_transfer_check(deadline_us, reterr) != 0 ||
+        read_chunk(db, piece, blob, offset, &bytes, &size, &start, reterr) != 0)
+        return -1;
+    *ret_bytes = bytes + (offset - start);
+    *ret_size = size - (size_t)(offset - start);
+    return 0;
+}
+
 static int read_ahead(struct part *p, struct error *reterr)
 {
-    int64_t start;
-    arena_reset(p->piece);
     p->bytes = NULL;
-    const unsigned char *bytes;
-    if (api_transfer_check(p->deadline_us, reterr) != 0 ||
-        read_chunk(p->db, p->piece, p->blob, p->offset, &bytes, &p->size, &start, reterr) != 0)
+    if (download_piece(p->db, p->piece, p->blob, p->deadline_us, p->offset, &p->bytes, &p->size,
+                       reterr) != 0)
         return -1;
-    int64_t end = start + (int64_t)p->size < p->end ? start + (int64_t)p->size : p->end;
-    p->bytes = bytes + (p->offset - start);
-    p->size = (size_t)(end - p->offset);
+    if ((int64_t)p->size > p->end - p->offset)
+        p->size = (size_t)(p->end - p->offset);
     return 0;
 }
 
@@ -176,23 +189,30 @@ void download_describe(struct http_response *res, const char *media_type, const 
         http_response_header(res, "Content-Security-Policy", "%s", SANDBOX);
 }
 
-/* Where the subtype is not an ending of its own it stands here. */
+/* The subtype, or what follows "+" in it; where that is no ending of a file it stands here. */
 static const char *file_ending(const char *media_type)
 {
     static const char *const known[][2] = {
-        {"image/jpeg", "jpg"},      {"text/plain", "txt"},
-        {"image/svg+xml", "svg"},   {"application/octet-stream", "bin"},
-        {"text/html", "html"},      {"application/x-ndjson", "ndjson"},
-        {"application/xml", "xml"},
+        {"image/jpeg", "jpg"},
+        {"image/svg+xml", "svg"},
+        {"text/plain", "txt"},
+        {"text/markdown", "md"},
+        {"text/tab-separated-values", "tsv"},
+        {"application/octet-stream", "bin"},
+        {"application/x-ndjson", "ndjson"},
+        {"audio/mpeg", "mp3"},
+        {"video/quicktime", "mov"},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (strcmp(known[i][0], media_type) == 0)
             return known[i][1];
     }
-    const char *slash = strchr(media_type, '/');
-    return slash && strspn(slash + 1, "abcdefghijklmnopqrstuvwxyz0123456789") == strlen(slash + 1)
-               ? slash + 1
-               : "bin";
+    const char *ending = strrchr(media_type, '+');
+    if (!ending)
+        ending = strchr(media_type, '/');
+    if (!ending || !ending[1] || ending[1 + strspn(ending + 1, LETTERS_AND_DIGITS)])
+        return "bin";
+    return ending + 1;
 }
 
 const char *download_file_name(struct arena *a, const char *name, const char *media_type)

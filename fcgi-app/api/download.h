@@ -29,13 +29,19 @@ int download_blob_whole(struct http_request *req, struct api *api, const struct 
 int download_load(struct arena *a, struct api *api, const struct blob_info *blob,
                   const unsigned char **ret_bytes, struct error *reterr);
 
+/* The bytes of `blob` from `offset` on, as far as one piece goes; they take the place in `piece` of
+ * all that was there. Errors: as download_load(), and ERR_UNAVAILABLE after `deadline_us`. */
+int download_piece(struct db *db, struct arena *piece, const struct blob_info *blob,
+                   int64_t deadline_us, int64_t offset, const unsigned char **ret_bytes,
+                   size_t *ret_size, struct error *reterr);
+
 /*
  * What an answer of foreign bytes says about them: a file name, nosniff; and where a browser could
  * run them as part of this site, that they are to be saved, and sandboxed if shown all the same.
  */
 void download_describe(struct http_response *res, const char *media_type, const char *file_name);
 
-/* "image.jpg" for "image" and image/jpeg: names end as people expect. Ownership: `a`. */
+/* "image.jpg" for "image" and image/jpeg: names end as people expect. ASCII. Ownership: `a`. */
 const char *download_file_name(struct arena *a, const char *name, const char *media_type);
 
 #endif

@@ -59,20 +59,56 @@ static int check_succeeded(struct arena *a, const struct job_row *row, struct fi
                      job_state_name(row->state));
 }
 
-/* The one output whose bytes can be the answer; NULL: JSON alone. */
-static const struct job_output *body_output(const struct job_row *row, const struct task_desc *task)
+/* Outputs as they are read for a zip. */
+struct reading {
+    struct db *db;
+    const struct job_output *outputs;
+    struct arena *piece; /* what was read last */
+    int64_t deadline_us;
+};
+
+static int read_output(void *context, int entry, int64_t offset, const unsigned char **ret_bytes,
+                       size_t *ret_size, struct error *reterr)
 {
-    bool may_be_body = row->output_count == 1 && (!task || negotiate_body_output(task));
-    return may_be_body ? &row->outputs[0] : NULL;
+    struct reading *r = context;
+    const struct job_output *o = &r->outputs[entry];
+    const struct blob_info blob = {.key = o->blob, .size = o->size};
+    return download_piece(r->db, r->piece, &blob, r->deadline_us, offset, ret_bytes, ret_size,
+                          reterr);
+}
+
+static void release_arena(void *object)
+{
+    arena_free(object);
+}
+
+static int64_t total_size(const struct job_row *row)
+{
+    int64_t total = 0;
+    for (int i = 0; i < row->output_count; i++)
+        total += row->outputs[i].size;
+    return total;
+}
+
+static int answer_zip(struct api *api, const struct http_request *req, const struct job_row *row,
+                      const struct answer *answer, struct http_response *res, struct error *reterr)
+{
+    bool is_read = req->method != HTTP_HEAD;
+    int64_t total = total_size(row);
+    if (is_read && total > API_LONG_BYTES && api_use_long(api, reterr) != 0)
+        return -1;
+    struct reading *r = arena_alloc(res->arena, sizeof(*r));
+    *r = (struct reading){.db = api->db,
+                          .outputs = row->outputs,
+                          .deadline_us = api_transfer_deadline(api, 2 * total)}; /* twice read */
+    r->piece = arena_own(res->arena, arena_new(), release_arena);
+    return answer_as_zip(res, answer, &(struct archive_reader){read_output, r}, is_read, reterr);
 }
 
 static int load_outputs(struct api *api, struct arena *a, const struct job_row *row,
                         struct answer_output *outputs, struct error *reterr)
 {
-    int64_t total = 0;
-    for (int i = 0; i < row->output_count; i++)
-        total += row->outputs[i].size;
-    if (total > API_LONG_BYTES && api_use_long(api, reterr) != 0)
+    if (total_size(row) > API_LONG_BYTES && api_use_long(api, reterr) != 0)
         return -1;
     for (int i = 0; i < row->output_count; i++) {
         struct blob_info blob = {.key = row->outputs[i].blob, .size = row->outputs[i].size};
@@ -82,27 +118,32 @@ static int load_outputs(struct api *api, struct arena *a, const struct job_row *
     return 0;
 }
 
-static int answer_json(struct api *api, const struct job_row *row, const struct task_desc *task,
-                       struct http_response *res, struct error *reterr)
+/* Without the bytes. */
+static struct answer describe(struct arena *a, const struct job_row *row,
+                              const struct task_desc *task)
 {
-    struct arena *a = res->arena;
     struct answer_output *outputs = arena_alloc(a, (size_t)row->output_count * sizeof(*outputs));
-    struct answer answer = {.task = row->task,
-                            .result = row->result,
-                            .has_outputs = task ? task->output_count > 0 : row->output_count > 0,
-                            .outputs = outputs,
-                            .output_count = row->output_count};
     for (int i = 0; i < row->output_count; i++) {
         const struct job_output *o = &row->outputs[i];
         outputs[i] =
             (struct answer_output){o->name, o->media_type, o->sha256, NULL, (size_t)o->size};
     }
-    if (answer_check_base64(&answer, (size_t)api->config->http_max_base64_bytes,
+    return (struct answer){.task = row->task,
+                           .result = row->result,
+                           .has_outputs = task ? task->output_count > 0 : row->output_count > 0,
+                           .outputs = outputs,
+                           .output_count = row->output_count};
+}
+
+static int answer_json(struct api *api, const struct job_row *row, struct answer *answer,
+                       struct http_response *res, struct error *reterr)
+{
+    if (answer_check_base64(answer, (size_t)api->config->http_max_base64_bytes,
                             "Each output has an address of its own, in the job's links.",
                             reterr) != 0 ||
-        load_outputs(api, a, row, outputs, reterr) != 0)
+        load_outputs(api, res->arena, row, answer->outputs, reterr) != 0)
         return -1;
-    answer_as_json(res, &answer);
+    answer_as_json(res, answer);
     return 0;
 }
 
@@ -121,20 +162,25 @@ static int answer_output(struct api *api, struct http_request *req, const struct
 }
 
 static int answer_succeeded(struct api *api, struct http_request *req, const struct job_row *row,
-                            answer_blob *answer, struct http_response *res, struct error *reterr)
+                            answer_blob *answer_bytes, struct http_response *res,
+                            struct error *reterr)
 {
     const struct task_desc *task = catalog_find(api->catalog, row->task);
-    const struct job_output *output = body_output(row, task);
+    const struct job_output *first = row->output_count > 0 ? &row->outputs[0] : NULL;
+    struct answer answer = describe(req->arena, row, task);
     struct accept *accept;
-    bool as_json;
+    enum answer_form form;
     if (accept_parse(req->arena, http_header(req, "Accept"), &accept, reterr) != 0 ||
-        negotiate_stored(accept, output ? output->media_type : NULL, &as_json, reterr) != 0)
+        negotiate_form(accept, task, row->output_count, first ? first->media_type : NULL, &form,
+                       reterr) != 0)
         return -1;
-    if (as_json)
-        return answer_json(api, row, task, res, reterr);
+    if (form == ANSWER_JSON)
+        return answer_json(api, row, &answer, res, reterr);
+    if (form == ANSWER_ZIP)
+        return answer_zip(api, req, row, &answer, res, reterr);
     if (row->result)
         answer_add_result(res, row->result);
-    return answer_output(api, req, output, answer, res, reterr);
+    return answer_output(api, req, first, answer_bytes, res, reterr);
 }
 
 HANDLER(jobs_result)

@@ -11,6 +11,7 @@
 #include "base/strbuf.h"
 
 #define JSON_TYPE "application/json"
+#define ZIP_TYPE "application/zip"
 #define FORM_TYPE "multipart/form-data"
 #define RESULT_HEADER "Gangsaw-Result"
 #define BINARY "{'type': 'string', 'format': 'binary'}"
@@ -189,13 +190,14 @@ static void add_form_body(const struct builder *b, cJSON *content)
     }
 }
 
-/* The bytes of the one input. Types that mean another kind of body cannot be sent so. */
+/* The bytes of one input. Types that mean another kind of body cannot be sent so. */
 static void add_raw_bodies(const struct builder *b, cJSON *content)
 {
     static const char *any[] = {"application/octet-stream", NULL};
-    if (b->task->input_count != 1)
+    const struct task_slot *input = binding_raw_input(b->task);
+    if (!input)
         return;
-    const char **types = b->task->inputs[0].media_types;
+    const char **types = input->media_types;
     for (const char **t = types && *types ? types : any; *t; t++) {
         if (strcmp(*t, "application/x-www-form-urlencoded") != 0 && !json_member(content, *t))
             add_fixed(cJSON_AddObjectToObject(content, *t), "schema", BINARY);
@@ -209,11 +211,11 @@ static bool needs_body(const struct task_desc *task)
             return true;
     }
     const cJSON *params = schema_source(task->params);
-    return task->input_count != 1 && cJSON_GetArraySize(json_member(params, "required")) > 0;
+    return !binding_raw_input(task) && cJSON_GetArraySize(json_member(params, "required")) > 0;
 }
 
 /*
- * A parameter beside the bytes of the one input. Its default is told, not declared: a client that
+ * A parameter beside the bytes of an input. Its default is told, not declared: a client that
  * fills in defaults would give the parameter twice when it sends a form or JSON.
  */
 static cJSON *query_parameter(const struct builder *b, const cJSON *property)
@@ -249,7 +251,7 @@ static void add_parameters(const struct builder *b, cJSON *operation)
         (void)cJSON_AddItemToArray(
             parameters, openapi_fixed(arena_printf(
                             b->arena, "{'$ref': '#/components/parameters/%s'}", headers[i])));
-    if (b->task->input_count != 1)
+    if (!binding_raw_input(b->task))
         return;
     cJSON_ArrayForEach(property, json_member(schema_source(b->task->params), "properties"))
     {
@@ -294,7 +296,7 @@ static void add_answer_headers(const struct task_desc *task, cJSON *answer)
     const cJSON *result = json_member(task->source, "result");
     add_fixed(headers, "X-Request-Id", "{'$ref': '#/components/headers/X-Request-Id'}");
     add_fixed(headers, "Server-Timing", "{'$ref': '#/components/headers/Server-Timing'}");
-    if (!result || !negotiate_body_output(task))
+    if (!result || task->output_count == 0)
         return;
     add_fixed(headers, RESULT_HEADER,
               "{'description': 'The result, when it is short and the body is the output.',"
@@ -303,22 +305,35 @@ static void add_answer_headers(const struct task_desc *task, cJSON *answer)
     add_copy(json_member(content, JSON_TYPE), "schema", result);
 }
 
-/* Where the output itself is JSON, its bytes are the answer and nobody gets the other form. */
+static void add_output_types(const struct task_slot *output, cJSON *content)
+{
+    for (const char **t = output->media_types; *t; t++) {
+        if (!json_member(content, *t))
+            add_fixed(cJSON_AddObjectToObject(content, *t), "schema",
+                      strcmp(*t, JSON_TYPE) == 0 ? "{}" : BINARY);
+    }
+}
+
+/* Where an output itself can be JSON, its bytes may be the answer: nothing can be said of JSON. */
 static void add_answer(const struct task_desc *task, cJSON *responses)
 {
-    const struct task_slot *output = negotiate_body_output(task);
+    bool has_several = negotiate_has_several(task);
     cJSON *answer = cJSON_AddObjectToObject(responses, "200");
-    (void)cJSON_AddStringToObject(answer, "description",
-                                  output ? "The output, or JSON where Accept prefers it."
-                                         : "What the task found.");
+    (void)cJSON_AddStringToObject(
+        answer, "description",
+        has_several              ? "The output, if there is one; several come in JSON, or as "
+                                   "a zip where Accept prefers it."
+        : task->output_count > 0 ? "The output, or JSON where Accept prefers it."
+                                 : "What the task found.");
     add_answer_headers(task, answer);
     cJSON *content = cJSON_AddObjectToObject(answer, "content");
-    for (const char **t = output ? output->media_types : NULL; t && *t; t++)
-        add_fixed(cJSON_AddObjectToObject(content, *t), "schema",
-                  strcmp(*t, JSON_TYPE) == 0 ? "{}" : BINARY);
+    for (int i = 0; i < task->output_count; i++)
+        add_output_types(&task->outputs[i], content);
     if (!json_member(content, JSON_TYPE))
         (void)cJSON_AddItemToObject(cJSON_AddObjectToObject(content, JSON_TYPE), "schema",
                                     answer_schema(task));
+    if (has_several && !json_member(content, ZIP_TYPE))
+        add_fixed(cJSON_AddObjectToObject(content, ZIP_TYPE), "schema", BINARY);
 }
 
 /* The same run as a job. */

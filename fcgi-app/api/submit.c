@@ -355,9 +355,8 @@ static int store_task(struct submission *s, const struct task_desc *task, struct
                       struct field_errors *errors, struct error *reterr)
 {
     struct arena *a = s->req->arena;
-    bool as_json; /* asked again when the result is fetched */
     if (binding_resolve(s->api->db, a, s->api->caller.tenant, &binding, 1, errors, reterr) != 0 ||
-        negotiate(accept, task, binding, a, &as_json, reterr) != 0 ||
+        negotiate(accept, task, binding, a, reterr) != 0 ||
         write_inputs(s->api, a, task, binding, reterr) != 0)
         return -1;
     struct job_new *job = arena_alloc(a, sizeof(*job));
@@ -372,8 +371,7 @@ static int settle_format(const struct task_desc *task, struct binding *binding,
                          const struct accept *accept, struct arena *a, const char **ret_format,
                          struct error *reterr)
 {
-    bool as_json;
-    if (negotiate(accept, task, binding, a, &as_json, reterr) != 0)
+    if (negotiate(accept, task, binding, a, reterr) != 0)
         return -1;
     const char *format = cJSON_GetStringValue(json_member(binding->params, "format"));
     *ret_format = format ? arena_strdup(a, format) : NULL; /* it may be settled anew */

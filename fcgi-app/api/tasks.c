@@ -140,13 +140,12 @@ static int run_now(struct api *api, struct http_request *req, const struct task_
     const struct config *cfg = api->config;
     struct binding binding;
     struct accept *accept;
-    bool as_json;
     double seconds;
     if (check_servable(api, res, reterr) != 0 || read_timeout(req, task, &seconds, reterr) != 0 ||
         accept_parse(req->arena, http_header(req, "Accept"), &accept, reterr) != 0 ||
         binding_read(req, cfg, task, &binding, errors, reterr) != 0 ||
         resolve(api, req, &binding, errors, reterr) != 0 ||
-        negotiate(accept, task, &binding, req->arena, &as_json, reterr) != 0 ||
+        negotiate(accept, task, &binding, req->arena, reterr) != 0 ||
         binding_load(api->db, req->arena, &binding, reterr) != 0)
         return -1;
     struct compute_request run = {.task = task,
@@ -167,7 +166,7 @@ static int run_now(struct api *api, struct http_request *req, const struct task_
     struct compute_outcome outcome;
     if (compute(api, req, &run, res, &outcome, reterr) != 0)
         return -1;
-    return answer_build(res, task, &outcome, as_json, (size_t)cfg->http_max_base64_bytes, reterr);
+    return answer_build(res, task, &outcome, accept, (size_t)cfg->http_max_base64_bytes, reterr);
 }
 
 HANDLER(tasks_run)

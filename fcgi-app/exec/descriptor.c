@@ -278,6 +278,17 @@ static int check_input(const struct reader *r, const char *pointer, const cJSON 
     return 0;
 }
 
+static int check_output(const struct reader *r, const char *pointer, const struct task_slot *slot)
+{
+    if (strcmp(slot->name, "result") == 0)
+        return fail(r, json_pointer_join(r->arena, pointer, "name"),
+                    "is what an archive calls the result");
+    if (!slot->media_types[0])
+        return fail(r, json_pointer_join(r->arena, pointer, "media_types"),
+                    "must list a media type");
+    return 0;
+}
+
 /* `params` NULL: outputs. */
 static int read_slots(const struct reader *r, const cJSON *source, const char *member,
                       const struct schema *params, const struct task_slot **ret_slots,
@@ -297,9 +308,8 @@ static int read_slots(const struct reader *r, const cJSON *source, const char *m
             return -1;
         if (params && check_input(r, pointer, item, params, &slots[i]) != 0)
             return -1;
-        if (!params && !slots[i].media_types[0])
-            return fail(r, json_pointer_join(r->arena, pointer, "media_types"),
-                        "must list a media type");
+        if (!params && check_output(r, pointer, &slots[i]) != 0)
+            return -1;
     }
     *ret_slots = slots;
     *ret_count = count;

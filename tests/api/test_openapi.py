@@ -374,7 +374,8 @@ def test_a_problem_is_as_described(stack, document, path, body):
 
 
 def test_several_inputs_are_arrays_and_optional_ones_are_not_required(odd_document):
-    content = operation_of(odd_document, "demo.join")["requestBody"]["content"]
+    content = dict(operation_of(odd_document, "demo.join")["requestBody"]["content"])
+    assert content.pop("text/plain")["schema"] == {"type": "string", "format": "binary"}  # the one that is not optional
     assert set(content) == {"application/json", "multipart/form-data"}
     pages = content["application/json"]["schema"]["properties"]["page"]
     assert (pages["type"], pages["minItems"], pages["maxItems"]) == ("array", 1, 5)
@@ -413,6 +414,12 @@ def test_an_input_in_json_is_bytes_or_a_file(document):
     for wrong in ({}, {"blob": 1}, {"blob": "1", "base64": "AAAA"}, {"blob": "1", "other": ""}):
         with pytest.raises(jsonschema.ValidationError):
             validate(document, schema, wrong)
+
+
+def test_several_outputs_are_one_or_json_or_a_zip(odd_document):
+    answer = operation_of(odd_document, "demo.join")["responses"]["200"]
+    assert set(answer["content"]) == {"text/plain", "application/json", "application/zip"}
+    assert "outputs" in answer["content"]["application/json"]["schema"]["properties"]
 
 
 def test_an_output_that_is_json_is_the_answer_itself(odd_document):

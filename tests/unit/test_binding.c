@@ -21,7 +21,9 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* One input and typed parameters; an optional and a repeated input; none. */
+/* One input and typed parameters; an optional and a repeated input; two that have to be there;
+ * none.
+ */
 static const char one[] =
     HEAD("t.one") "\"inputs\": [{\"name\": \"image\", \"media_types\": [\"image/png\", "
                   "\"image/jpeg\"], \"max_bytes\": 20}], "
@@ -35,6 +37,9 @@ static const char many[] =
                    "{\"name\": \"mask\", \"max_bytes\": 20, \"optional\": true}], "
                    "\"params\": {\"type\": \"object\", \"properties\": "
                    "{\"text\": {\"type\": \"string\"}}}, " LIMITS "}";
+static const char two[] = HEAD("t.two") "\"inputs\": [{\"name\": \"left\", \"max_bytes\": 20}, "
+                                        "{\"name\": \"right\", \"max_bytes\": 20}], "
+                                        "\"params\": {\"type\": \"object\"}, " LIMITS "}";
 static const char none[] =
     HEAD("t.none") "\"params\": {\"type\": \"object\", \"required\": [\"n\"], "
                    "\"additionalProperties\": false, \"properties\": "
@@ -42,9 +47,9 @@ static const char none[] =
 
 static int setup(void **state)
 {
-    *state =
-        context_open(&(struct config){.http_max_body_bytes = 2000, .http_max_json_bytes = 300},
-                     (const char *const[]){"t.one", one, "t.many", many, "t.none", none, NULL});
+    *state = context_open(
+        &(struct config){.http_max_body_bytes = 2000, .http_max_json_bytes = 300},
+        (const char *const[]){"t.one", one, "t.many", many, "t.two", two, "t.none", none, NULL});
     return 0;
 }
 
@@ -180,6 +185,20 @@ static void test_inputs_keep_their_names_types_and_files(void **state)
     check(*state, examples, COUNT(examples));
 }
 
+static void test_a_body_of_bytes_is_the_one_input_that_has_to_be_there(void **state)
+{
+    static const struct example examples[] = {
+        {"t.many", NULL, "image/png", "PNG", "{} file=image/png::PNG"},
+        {"t.many", "text=x", NULL, "PNG", "{\"text\":\"x\"} file=::PNG"},
+        {"t.many", NULL, "image/png", "", "invalid-input"},
+        {"t.many", NULL, NULL, "", "invalid-params /file"},
+        {"t.many", "mask=x", "image/png", "PNG", "invalid-params /mask"},
+        {"t.two", NULL, "image/png", "PNG", "unsupported-media-type"},
+        {"t.two", NULL, FORM, PART("left") "A\r\n" PART("right") "B" END, "{} left=::A right=::B"},
+    };
+    check(*state, examples, COUNT(examples));
+}
+
 static void test_the_query_is_typed_by_the_schema(void **state)
 {
     static const struct example examples[] = {
@@ -245,7 +264,7 @@ static void test_bodies_that_cannot_be_read_have_their_own_problems(void **state
          "unsupported-media-type"},
         {"t.one", NULL, "application/x-www-form-urlencoded", "a=b", "unsupported-media-type"},
         {"t.none", NULL, "image/png", "PNG", "unsupported-media-type"},
-        {"t.many", NULL, "image/png", "PNG", "unsupported-media-type"},
+        {"t.two", NULL, "image/png", "PNG", "unsupported-media-type"},
         {"t.one", NULL, "image/png", "", "invalid-input"},
         {"t.one", NULL, FORM, PART("image") END, "invalid-input"},
         {"t.one", NULL, "application/json", "{\"image\":{\"base64\":\"\"}}", "invalid-input"},
@@ -488,6 +507,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_all_kinds_of_bodies_mean_the_same),
         TEST(test_inputs_keep_their_names_types_and_files),
+        TEST(test_a_body_of_bytes_is_the_one_input_that_has_to_be_there),
         TEST(test_the_query_is_typed_by_the_schema),
         TEST(test_every_mistake_is_named_at_once),
         TEST(test_bodies_that_cannot_be_read_have_their_own_problems),

@@ -290,6 +290,9 @@ static const struct {
     {"[\"image/webp\"]", "\"image/webp\"", "#/outputs/0/media_types: must be an array"},
     {"\"media_types\": [\"image/webp\"], ", "", "#/outputs/0/media_types: is missing"},
     {"\"many\": {\"max\": 2}", "\"max_bytes\": 2", "#/outputs/0/max_bytes: is no member"},
+    {"{\"name\": \"image\", \"media_types\": [\"image/webp\"]",
+     "{\"name\": \"result\", \"media_types\": [\"image/webp\"]",
+     "#/outputs/0/name: is what an archive calls the result"},
     {"{\"name\": \"image\", \"media_types\": [\"image/webp\"], \"many\": {\"max\": 2}}", "7",
      "#/outputs/0: must be an object"},
     /* schemas */

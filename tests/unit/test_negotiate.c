@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The form of the answer: bytes or JSON, and which format, all settled from Accept before anything
- * is computed.
+ * The form of the answer: bytes, JSON or a zip, and which format, settled from Accept before
+ * anything is computed, but for what depends on how many outputs come.
  */
 #include "api/negotiate.h"
 
@@ -21,7 +21,8 @@
 
 #define PLAIN "\"params\": {\"type\": \"object\"}, " LIMITS
 
-/* An output in three formats, of which two can be asked for; one in one; several; none. */
+/* An output in three formats; one in one; one that may be several; two kinds, one with formats, and
+ * two inputs, of which one may be missing; none. */
 static const char picture[] =
     HEAD("t.picture") "\"inputs\": [{\"name\": \"image\", \"max_bytes\": 1000}], "
                       "\"outputs\": [{\"name\": \"image\", \"media_types\": "
@@ -35,17 +36,25 @@ static const char text[] =
 static const char several[] = HEAD(
     "t.several") "\"outputs\": [{\"name\": \"a\", \"media_types\": [\"text/plain\"], \"many\": "
                  "{\"max\": 3}}], " PLAIN "}";
+static const char pages[] =
+    HEAD("t.pages") "\"inputs\": [{\"name\": \"mark\", \"max_bytes\": 9, \"optional\": true}, "
+                    "{\"name\": \"image\", \"max_bytes\": 1000}], "
+                    "\"outputs\": [{\"name\": \"text\", \"media_types\": [\"text/plain\"], "
+                    "\"optional\": true}, {\"name\": \"page\", \"media_types\": "
+                    "[\"image/png\", \"image/webp\", \"image/gif\"], \"many\": {\"max\": 9}}], "
+                    "\"params\": {\"type\": \"object\", \"properties\": {\"format\": {\"type\": "
+                    "\"string\", \"enum\": [\"png\", \"webp\", \"gif\"]}}}, " LIMITS "}";
 static const char none[] = HEAD("t.none") PLAIN "}";
 
 static int setup(void **state)
 {
     *state = context_open(&(struct config){0},
                           (const char *const[]){"t.picture", picture, "t.text", text, "t.several",
-                                                several, "t.none", none, NULL});
+                                                several, "t.pages", pages, "t.none", none, NULL});
     return 0;
 }
 
-enum form { BYTES, JSON, REFUSED };
+enum form { BYTES, JSON, ZIP, REFUSED };
 
 struct example {
     const char *task, *accept;
@@ -89,35 +98,70 @@ static const struct example examples[] = {
     {"t.text", "text/plain", NULL, NULL, BYTES, NULL},
     {"t.text", "application/json", NULL, NULL, JSON, NULL},
     {"t.text", "text/html", NULL, NULL, REFUSED, NULL},
-    {"t.several", NULL, NULL, NULL, JSON, NULL},
-    {"t.several", "text/plain", NULL, NULL, REFUSED, NULL},
-    {"t.several", "text/plain, application/*;q=0.1", NULL, NULL, JSON, NULL},
+    {"t.several", NULL, NULL, NULL, BYTES, NULL},
+    {"t.several", "text/plain", NULL, NULL, BYTES, NULL},
+    {"t.several", "text/html", NULL, NULL, REFUSED, NULL},
+    /* the format is that of the output that can have it, the input the one that has to be there */
+    {"t.pages", NULL, NULL, "image/png", BYTES, NULL},
+    {"t.pages", "image/webp", NULL, "image/png", BYTES, "webp"},
+    {"t.pages", "image/webp, image/png", NULL, "image/webp", BYTES, "webp"},
+    {"t.pages", "image/webp, application/zip", NULL, "image/png", BYTES, "webp"},
+    {"t.pages", "image/webp;q=0.5, application/zip", NULL, "image/png", ZIP, "webp"},
+    {"t.pages", "image/webp", "png", "image/png", REFUSED, "png"},
+    {"t.pages", "application/zip", "png", "image/png", ZIP, "png"},
+    {"t.pages", "application/zip", NULL, "image/png", ZIP, NULL},
+    {"t.pages", "image/jpeg", NULL, "image/png", REFUSED, NULL},
     {"t.none", NULL, NULL, NULL, JSON, NULL},
     {"t.none", "application/json", NULL, NULL, JSON, NULL},
     {"t.none", "image/png", NULL, NULL, REFUSED, NULL},
 };
 
+/* The media type of the output: of the format that was settled, or the last that there is. */
+static const char *type_of_output(struct context *c, const struct task_desc *task,
+                                  const struct binding *b)
+{
+    const char *format = cJSON_GetStringValue(json_member(b->params, "format"));
+    if (format)
+        return arena_printf(c->arena, "image/%s", format);
+    const char **type = task->output_count > 0 ? task->outputs[task->output_count - 1].media_types
+                                               : (const char *[]){NULL};
+    return *type;
+}
+
+static enum form choose(struct context *c, const struct example *e, struct binding *b,
+                        struct error *reterr)
+{
+    static const enum form forms[] = {
+        [ANSWER_BYTES] = BYTES, [ANSWER_JSON] = JSON, [ANSWER_ZIP] = ZIP};
+    const struct task_desc *task = catalog_find(c->catalog, e->task);
+    struct accept *accept;
+    enum answer_form form;
+    assert_int_equal(accept_parse(c->arena, e->accept, &accept, reterr), 0);
+    if (negotiate(accept, task, b, c->arena, reterr) != 0 ||
+        negotiate_form(accept, task, task->output_count > 0 ? 1 : 0, type_of_output(c, task, b),
+                       &form, reterr) != 0)
+        return REFUSED;
+    return forms[form];
+}
+
 static void check(struct context *c, const struct example *e)
 {
-    struct order_input input = {.name = "image", .media_type = e->input};
+    struct order_input inputs[] = {{.name = "mark", .media_type = "image/png"},
+                                   {.name = "image", .media_type = e->input}};
     struct binding b = {.params = json_object(c->arena), .has_format = e->format != NULL};
-    struct accept *accept;
     struct error err;
-    bool as_json = false;
     if (e->input) {
-        b.inputs = &input;
-        b.input_count = 1;
+        b.inputs = inputs;
+        b.input_count = COUNT(inputs);
     }
     if (e->format)
         (void)cJSON_AddStringToObject(b.params, "format", e->format);
-    assert_int_equal(accept_parse(c->arena, e->accept, &accept, &err), 0);
-    int result = negotiate(accept, catalog_find(c->catalog, e->task), &b, c->arena, &as_json, &err);
-    enum form form = result != 0 ? REFUSED : as_json ? JSON : BYTES;
+    enum form form = choose(c, e, &b, &err);
     const char *chosen = cJSON_GetStringValue(json_member(b.params, "format"));
     if (form != e->form || strcmp(chosen ? chosen : "-", e->chosen ? e->chosen : "-") != 0)
         fail_msg("%s, Accept: %s: form %d, format %s", e->task, e->accept ? e->accept : "none",
                  form, chosen ? chosen : "none");
-    if (result != 0) {
+    if (form == REFUSED) {
         assert_int_equal(err.code, ERR_NOT_ACCEPTABLE);
         assert_non_null(strstr(err.detail, "application/json"));
     }
@@ -135,53 +179,85 @@ static void test_a_refusal_lists_what_there_is(void **state)
     struct binding b = {.params = json_object(c->arena)};
     struct accept *accept;
     struct error err;
-    bool as_json;
     assert_int_equal(accept_parse(c->arena, "text/html", &accept, &err), 0);
-    assert_int_equal(
-        negotiate(accept, catalog_find(c->catalog, "t.picture"), &b, c->arena, &as_json, &err), -1);
-    assert_non_null(strstr(err.detail, "image/jpeg, image/png, image/webp"));
+    assert_int_equal(negotiate(accept, catalog_find(c->catalog, "t.picture"), &b, c->arena, &err),
+                     -1);
+    assert_non_null(strstr(err.detail, "application/json, image/jpeg, image/png, image/webp."));
+    assert_int_equal(negotiate(accept, catalog_find(c->catalog, "t.pages"), &b, c->arena, &err),
+                     -1);
+    assert_non_null(
+        strstr(err.detail,
+               "application/json, text/plain, image/png, image/webp, image/gif, application/zip."));
 }
 
-static void test_what_is_stored_is_answered_in_the_form_that_it_has(void **state)
+static void test_the_form_is_by_how_many_outputs_came(void **state)
 {
     static const struct {
-        const char *accept, *media_type;
+        const char *task; /* NULL: one that the server has no more */
+        const char *accept;
+        int count;
+        const char *media_type;
         enum form form;
     } cases[] = {
-        {NULL, "image/webp", BYTES},
-        {"*/*", "image/webp", BYTES},
-        {"image/*", "image/webp", BYTES},
-        {"application/json, image/webp", "image/webp", BYTES},
-        {"application/json, image/webp;q=0.9", "image/webp", JSON},
-        {"application/json", "image/webp", JSON},
-        {"image/png, application/json;q=0.1", "image/webp", JSON},
-        {"image/png", "image/webp", REFUSED},
-        {NULL, NULL, JSON},
-        {"application/*", NULL, JSON},
-        {"image/webp", NULL, REFUSED},
+        {"t.pages", NULL, 1, "image/webp", BYTES},
+        {"t.pages", "*/*", 1, "image/webp", BYTES},
+        {"t.pages", "image/*", 1, "image/webp", BYTES},
+        {"t.pages", "application/json, image/webp", 1, "image/webp", BYTES},
+        {"t.pages", "application/json, image/webp;q=0.9", 1, "image/webp", JSON},
+        {"t.pages", "application/json", 1, "image/webp", JSON},
+        {"t.pages", "image/png, application/json;q=0.1", 1, "image/webp", JSON},
+        {"t.pages", "image/png, application/zip;q=0.1", 1, "image/webp", ZIP},
+        {"t.pages", "image/png", 1, "image/webp", REFUSED},
+        {"t.pages", NULL, 2, "image/webp", JSON},
+        {"t.pages", "*/*", 2, "image/webp", JSON},
+        {"t.pages", "application/*", 2, "image/webp", JSON},
+        {"t.pages", "application/json, application/zip", 2, "image/webp", JSON},
+        {"t.pages", "application/json;q=0.9, application/zip", 2, "image/webp", ZIP},
+        {"t.pages", "application/zip", 2, "image/webp", ZIP},
+        {"t.pages", "image/webp, application/zip;q=0.1", 2, "image/webp", ZIP},
+        {"t.pages", "image/webp, application/json;q=0.1", 2, "image/webp", JSON},
+        {"t.pages", "image/webp", 2, "image/webp", REFUSED},
+        {"t.pages", NULL, 0, NULL, JSON},
+        {"t.pages", "application/zip", 0, NULL, ZIP},
+        {"t.pages", "image/webp", 0, NULL, REFUSED},
+        {"t.picture", "application/zip", 1, "image/webp", REFUSED}, /* it has never several */
+        {"t.picture", "application/zip, image/*;q=0.1", 1, "image/webp", BYTES},
+        {"t.none", NULL, 0, NULL, JSON},
+        {"t.none", "application/zip", 0, NULL, REFUSED},
+        {NULL, NULL, 1, "image/webp", BYTES},
+        {NULL, "image/png", 1, "image/webp", REFUSED},
+        {NULL, "application/zip", 2, "image/webp", ZIP},
+        {NULL, "image/webp", 0, NULL, REFUSED},
     };
+    static const enum form forms[] = {
+        [ANSWER_BYTES] = BYTES, [ANSWER_JSON] = JSON, [ANSWER_ZIP] = ZIP};
     struct context *c = *state;
     for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct task_desc *task =
+            cases[i].task ? catalog_find(c->catalog, cases[i].task) : NULL;
         struct accept *accept;
         struct error err;
-        bool as_json = false;
+        enum answer_form form = ANSWER_JSON;
         assert_int_equal(accept_parse(c->arena, cases[i].accept, &accept, &err), 0);
-        int result = negotiate_stored(accept, cases[i].media_type, &as_json, &err);
-        assert_int_equal(result != 0 ? REFUSED : as_json ? JSON : BYTES, cases[i].form);
+        int result = negotiate_form(accept, task, cases[i].count, cases[i].media_type, &form, &err);
+        if ((result != 0 ? REFUSED : forms[form]) != cases[i].form)
+            fail_msg("case %zu: %d, form %d", i, result, form);
         if (result == 0)
             continue;
         assert_int_equal(err.code, ERR_NOT_ACCEPTABLE);
         assert_non_null(strstr(err.detail, "application/json"));
-        assert_true(!cases[i].media_type || strstr(err.detail, cases[i].media_type));
+        assert_true(cases[i].count != 1 || strstr(err.detail, cases[i].media_type));
+        assert_true(cases[i].count < 2 || strstr(err.detail, "gave 2 outputs"));
     }
 }
 
-static void test_only_a_single_output_can_be_the_body(void **state)
+static void test_a_task_may_have_several_outputs_by_its_descriptor(void **state)
 {
     struct context *c = *state;
-    assert_non_null(negotiate_body_output(catalog_find(c->catalog, "t.text")));
-    assert_null(negotiate_body_output(catalog_find(c->catalog, "t.several")));
-    assert_null(negotiate_body_output(catalog_find(c->catalog, "t.none")));
+    assert_true(negotiate_has_several(catalog_find(c->catalog, "t.several")));
+    assert_true(negotiate_has_several(catalog_find(c->catalog, "t.pages")));
+    assert_false(negotiate_has_several(catalog_find(c->catalog, "t.text")));
+    assert_false(negotiate_has_several(catalog_find(c->catalog, "t.none")));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, context_close)
@@ -191,8 +267,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_accept_chooses_the_form_of_the_answer),
         TEST(test_a_refusal_lists_what_there_is),
-        TEST(test_what_is_stored_is_answered_in_the_form_that_it_has),
-        TEST(test_only_a_single_output_can_be_the_body),
+        TEST(test_the_form_is_by_how_many_outputs_came),
+        TEST(test_a_task_may_have_several_outputs_by_its_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

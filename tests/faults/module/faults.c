@@ -216,6 +216,44 @@ static int echo(struct run *run, struct error *reterr)
     return 0;
 }
 
+/* The document over and over, until it is as large as asked for. */
+static int write_page(struct run *run, const char *media_type, struct error *reterr)
+{
+    const struct run_input *in = run_input(run, "document", 0);
+    struct run_output *out = run_output(run, "page", media_type);
+    size_t rest = (size_t)number(run, "bytes");
+    while (rest > 0) {
+        size_t more = in->size < rest ? in->size : rest;
+        if (run_write(out, in->bytes, more, reterr) != 0)
+            return -1;
+        rest -= more;
+    }
+    return 0;
+}
+
+/* As many outputs as asked for, of two names and three media types. */
+static int several(struct run *run, struct error *reterr)
+{
+    const cJSON *format = cJSON_GetObjectItemCaseSensitive(run_params(run), "format");
+    bool is_webp = cJSON_IsString(format) && strcmp(format->valuestring, "webp") == 0;
+    int pages = (int)number(run, "pages");
+    const struct run_input *seal = run_input(run, "seal", 0);
+
+    if (flag(run, "note") &&
+        run_write(run_output(run, "note", "text/plain"), "noted", 5, reterr) != 0)
+        return -1;
+    for (int i = 0; i < pages; i++)
+        if (write_page(run, is_webp ? "image/webp" : "image/png", reterr) != 0)
+            return -1;
+    if (flag(run, "silent"))
+        return 0;
+    cJSON *result = cJSON_CreateObject();
+    cJSON_AddNumberToObject(result, "pages", pages);
+    cJSON_AddNumberToObject(result, "seal", seal ? (double)seal->size : 0);
+    run_result(run, result);
+    return 0;
+}
+
 /* Progress out of range, backwards, and in texts that are no text. */
 static int progress(struct run *run, struct error *reterr)
 {
@@ -331,6 +369,7 @@ static const struct task tasks[] = {
     {"faults.leak", leak},
     {"faults.print", print},
     {"faults.progress", progress},
+    {"faults.several", several},
     {"faults.sleep", sleep_through},
     {"faults.write", write_on},
     {NULL, NULL},

@@ -6,24 +6,45 @@
 
 #include <string.h>
 
+#include <cjson/cJSON.h>
+
 /* Readers look for it in the first kilobyte, as Adobe's did. */
 #define HEADER_WITHIN 1024
 
-static bool is_pdf(const struct run_input *in)
+static bool has_within(const struct run_input *in, size_t size, const char *words)
 {
-    return memmem(in->bytes, in->size < HEADER_WITHIN ? in->size : HEADER_WITHIN, "%PDF-", 5) !=
-           NULL;
+    return memmem(in->bytes, in->size < size ? in->size : size, words, strlen(words)) != NULL;
+}
+
+/* Poppler names the category first: "Syntax Error", "Syntax Warning", "IO Error", … */
+static void count_errors(const char *domain, GLogLevelFlags level, const char *message, void *data)
+{
+    struct document *d = data;
+    (void)domain;
+    (void)level;
+    if (g_ascii_strncasecmp(message, "syntax warning", strlen("syntax warning")) != 0)
+        d->errors++;
+}
+
+/* What encrypts by passwords is called /Standard, in a place that is never compressed. */
+static int set_encrypted(const struct run_input *in, bool has_password, struct error *reterr)
+{
+    if (!has_within(in, in->size, "/Standard"))
+        return error_set(reterr, ERR_INVALID_INPUT,
+                         "The input %s is encrypted in a way that has no password.", in->name);
+    return error_set(reterr, ERR_INVALID_INPUT,
+                     has_password ? "The password does not open the input %s."
+                                  : "The input %s is encrypted: it needs a password.",
+                     in->name);
 }
 
 static int set_failed(const struct run_input *in, bool has_password, const GError *why,
                       struct error *reterr)
 {
     if (g_error_matches(why, POPPLER_ERROR, POPPLER_ERROR_ENCRYPTED))
-        return error_set(reterr, ERR_INVALID_INPUT,
-                         has_password ? "The password does not open the input %s."
-                                      : "The input %s is encrypted: it needs a password.",
-                         in->name);
-    error_set(reterr, ERR_INVALID_INPUT, "The input %s is not a readable PDF.", in->name);
+        set_encrypted(in, has_password, reterr);
+    else
+        error_set(reterr, ERR_INVALID_INPUT, "The input %s is not a readable PDF.", in->name);
     return error_cause(reterr, "%s", why->message);
 }
 
@@ -31,7 +52,8 @@ static int check_pages(const struct document *d, struct error *reterr)
 {
     double limit = run_limit(d->run, "max_pages");
     if (d->pages < 1)
-        return error_set(reterr, ERR_INVALID_INPUT, "The input %s has no pages.", d->input->name);
+        return error_set(reterr, ERR_INVALID_INPUT,
+                         "The input %s has no pages, or none that can be found.", d->input->name);
     if (d->pages > limit)
         return error_set(reterr, ERR_INVALID_INPUT,
                          "The input %s has %d pages; the limit max_pages is %g.", d->input->name,
@@ -39,20 +61,13 @@ static int check_pages(const struct document *d, struct error *reterr)
     return 0;
 }
 
-int document_open(struct document *d, struct run *run, const char *name, int i,
-                  const char *password, struct error *reterr)
+static int load(struct document *d, const char *password, struct error *reterr)
 {
-    *d = (struct document){.run = run, .input = run_input(run, name, i)};
     const struct run_input *in = d->input;
     GError *why = NULL;
-
-    if (in == NULL)
-        return error_set(reterr, ERR_INVALID_PARAMS, "The input %s is missing.", name);
-    if (in->size == 0)
-        return error_set(reterr, ERR_INVALID_INPUT, "The input %s is empty.", in->name);
-    if (!is_pdf(in))
-        return error_set(reterr, ERR_INVALID_INPUT, "The input %s is not a PDF.", in->name);
     GBytes *bytes = g_bytes_new_static(in->bytes, in->size);
+
+    d->log_handler = g_log_set_handler("Poppler", G_LOG_LEVEL_MASK, count_errors, d);
     d->poppler = poppler_document_new_from_bytes(bytes, password, &why);
     g_bytes_unref(bytes);
     if (d->poppler == NULL) {
@@ -64,7 +79,49 @@ int document_open(struct document *d, struct run *run, const char *name, int i,
     return check_pages(d, reterr);
 }
 
+int document_open(struct document *d, struct run *run, const char *name, int i,
+                  const char *password, struct error *reterr)
+{
+    *d = (struct document){.run = run, .input = run_input(run, name, i)};
+    const struct run_input *in = d->input;
+
+    if (in == NULL)
+        return error_set(reterr, ERR_INVALID_PARAMS, "The input %s is missing.", name);
+    if (in->size == 0)
+        return error_set(reterr, ERR_INVALID_INPUT, "The input %s is empty.", in->name);
+    if (!has_within(in, HEADER_WITHIN, "%PDF-"))
+        return error_set(reterr, ERR_INVALID_INPUT, "The input %s is not a PDF.", in->name);
+    return load(d, password, reterr);
+}
+
 void document_release(struct document *d)
 {
     g_clear_object(&d->poppler);
+    if (d->log_handler != 0)
+        g_log_remove_handler("Poppler", d->log_handler);
+    d->log_handler = 0;
+}
+
+const char *document_password(const struct run *run)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(run_params(run), "password"));
+}
+
+PopplerPage *document_page(const struct document *d, int number)
+{
+    return poppler_document_get_page(d->poppler, number - 1);
+}
+
+int document_note(cJSON *unreadable, int number, const char *detail, struct error *reterr)
+{
+    cJSON *note = cJSON_CreateObject();
+    if (detail == NULL)
+        detail = "The page is missing or damaged.";
+    if (cJSON_AddNumberToObject(note, "page", number) == NULL ||
+        cJSON_AddStringToObject(note, "detail", detail) == NULL ||
+        !cJSON_AddItemToArray(unreadable, note)) {
+        cJSON_Delete(note);
+        return error_internal(reterr, "pdf: out of memory");
+    }
+    return 0;
 }

@@ -4,6 +4,9 @@
  *
  * Used by the modules pdf and ocr. What is wrong with the file is said here in one way: empty, no
  * PDF, damaged, password missing or wrong, more pages than the limit max_pages.
+ *
+ * Poppler repairs what it can and says so in messages alone, so these are counted: who notes
+ * `errors` before and after some work knows whether it met damage.
  */
 #ifndef PDF_DOCUMENT_H
 #define PDF_DOCUMENT_H
@@ -12,21 +15,36 @@
 
 #include "tasks/task.h"
 
+struct cJSON;
+
 struct document {
     struct run *run;
     const struct run_input *input;
-    PopplerDocument *poppler; /* its pages may each be damaged: poppler_document_get_page() is NULL
-                                 then */
-    int pages;                /* 1 or more, within the limit max_pages */
+    PopplerDocument *poppler;
+    int pages;  /* 1 or more, within the limit max_pages; as the file claims */
+    int errors; /* that Poppler has met so far in the file; warnings do not count */
+    unsigned log_handler;
 };
 
 /*
  * Open item `i` of the run's input `name`. `password` may be NULL. Release it with
- * document_release(), after a failure too.
+ * document_release(), after a failure too; *d has to stay where it is until then.
  * Errors: ERR_INVALID_INPUT.
  */
 int document_open(struct document *d, struct run *run, const char *name, int i,
                   const char *password, struct error *reterr);
 void document_release(struct document *d);
+
+/* The run's parameter `password`; NULL when there is none. */
+const char *document_password(const struct run *run);
+
+/* Page `number` (1 to d->pages), of the caller; NULL when the file has none that can be read. */
+PopplerPage *document_page(const struct document *d, int number);
+
+/*
+ * Add {"page": number, "detail": detail} to an array, the result's `unreadable`. `detail` NULL: the
+ * page itself is missing or damaged.
+ */
+int document_note(struct cJSON *unreadable, int number, const char *detail, struct error *reterr);
 
 #endif

@@ -110,10 +110,6 @@ int source_check(const struct source *s, const struct selection *pages, struct e
  */
 int source_read(const struct source *s, int number, PIX **ret_pix, struct error *reterr);
 
-/* ERR_INVALID_INPUT naming max_megapixels when a page of this size is above it. */
-int source_check_size(const struct source *s, int number, double width, double height,
-                      struct error *reterr);
-
 /* tiff.c */
 
 /* List the pages of a TIFF; the list ends where the chain of directories is damaged. At most

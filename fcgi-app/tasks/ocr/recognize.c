@@ -159,7 +159,7 @@ static int compute(struct job *job, struct error *reterr)
     cJSON *result = cJSON_CreateObject();
     cJSON_AddNumberToObject(result, "pages", s->pages);
     cJSON_AddStringToObject(result, "languages", o->languages);
-    cJSON_AddItemToObject(result, "page_results", job->read);
+    cJSON_AddItemToObject(result, "recognized", job->read);
     cJSON_AddItemToObject(result, "unreadable", job->unreadable);
     job->read = job->unreadable = NULL;
     run_result(job->run, result);

@@ -8,6 +8,8 @@
 #include <glib.h>
 #include <string.h>
 
+#include "tasks/pdf/raster.h"
+
 #define PDF_DPI 300 /* what Tesseract's models were trained on */
 #define DPI_MIN 50  /* a file that says less or more does not know */
 #define DPI_MAX 2400
@@ -140,13 +142,13 @@ static int check_size(const struct source *s, int number, double width, double h
 
 static int check_pdf_page(const struct source *s, int number, struct error *reterr)
 {
-    double width = 0, height = 0;
+    struct raster_size size;
     PopplerPage *page = poppler_document_get_page(s->document.poppler, number - 1);
     if (page == NULL)
         return 0; /* found damaged when its turn comes */
-    poppler_page_get_size(page, &width, &height);
+    int result = raster_measure(s->run, page, s->dpi, &size, reterr);
     g_object_unref(page);
-    return check_size(s, number, width * s->dpi / 72, height * s->dpi / 72, reterr);
+    return result;
 }
 
 int source_check(const struct source *s, const struct selection *pages, struct error *reterr)
@@ -181,28 +183,6 @@ static PIX *pix_from_surface(cairo_surface_t *surface)
             to[x] = from[x] << 8;
     }
     return pix;
-}
-
-static int raster_page(struct run *run, PopplerPage *page, double dpi, bool is_transparent,
-                       cairo_surface_t **ret_surface, struct error *reterr)
-{
-    double width, height;
-    (void)run;
-    (void)is_transparent;
-    poppler_page_get_size(page, &width, &height);
-    *ret_surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)(width * dpi / 72 + 0.5),
-                                              (int)(height * dpi / 72 + 0.5));
-    cairo_t *cairo = cairo_create(*ret_surface);
-    cairo_set_source_rgb(cairo, 1, 1, 1);
-    cairo_paint(cairo);
-    cairo_scale(cairo, dpi / 72, dpi / 72);
-    poppler_page_render_for_printing(page, cairo);
-    int result =
-        cairo_status(cairo) == CAIRO_STATUS_SUCCESS
-            ? 0
-            : error_internal(reterr, "cairo: %s", cairo_status_to_string(cairo_status(cairo)));
-    cairo_destroy(cairo);
-    return result;
 }
 
 static int read_pdf(const struct source *s, int number, PIX **ret_pix, struct error *reterr)

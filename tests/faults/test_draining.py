@@ -231,12 +231,13 @@ def libexec():
 
 @pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\nexec sleep 600\n", "no program"])
 def test_processes_that_do_not_get_ready_replace_nobody(start_faults, libexec, program):
-    stack = start_faults(compute_slots=1, executor_start_seconds=3, server_libexec_dir=libexec)
+    stack = start_faults(compute_slots=1, compute_queue_length=1, server_libexec_dir=libexec)
     before = pids(stack) | pids(stack, "workers")
     executor = libexec / "gangsaw-executor"
     executor.unlink()
     executor.write_text(program)
     executor.chmod(0o755)
+    configure(stack, "[executor]\nstart_seconds = 2\n")
     stack.signal("compute", signal.SIGHUP)
     says(stack, "did not get ready")
     wait_for_generation(stack, 1)
@@ -244,6 +245,7 @@ def test_processes_that_do_not_get_ready_replace_nobody(start_faults, libexec, p
     assert pids(stack) | pids(stack, "workers") == before
     executor.unlink()
     executor.symlink_to(BUILD / "gangsaw-executor")
+    configure(stack, "")
     stack.signal("compute", signal.SIGHUP)
     wait_for_generation(stack, 3)
     assert stack.post(ECHO, json={}).status_code == 200

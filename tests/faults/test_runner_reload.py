@@ -162,15 +162,17 @@ def is_zombie(pid):
 
 def test_executors_that_do_not_get_ready_replace_nobody(start_jobs):
     with swappable_executor() as executor:
-        stack = start_jobs(jobs_slots=1, executor_start_seconds=5, server_libexec_dir=executor.parent)
+        stack = start_jobs(jobs_slots=1, server_libexec_dir=executor.parent)
         before = executors(stack)
         replace(executor, "#!/bin/sh\nexit 1\n")
+        configure(stack, "[executor]\nstart_seconds = 2\n")
         stack.signal("runner", signal.SIGHUP)
         says(stack, "did not get ready")
         run_one(stack)
         assert executors(stack) == before
         executor.unlink()
         executor.symlink_to(BUILD / "gangsaw-executor")
+        configure(stack, "")
         stack.signal("runner", signal.SIGHUP)
         wait_for_generation(stack, 3)
         run_one(stack)
@@ -179,10 +181,11 @@ def test_executors_that_do_not_get_ready_replace_nobody(start_jobs):
 def test_new_executors_that_do_not_die_hold_up_no_job(start_jobs):
     """Whoever traces a process sees it dead first, and can have its parent wait for that."""
     with swappable_executor() as executor:
-        stack = start_jobs(jobs_slots=1, executor_start_seconds=5, server_libexec_dir=executor.parent)
+        stack = start_jobs(jobs_slots=1, server_libexec_dir=executor.parent)
         runner = stack.pid("runner")
         before = set(children(runner))
         replace(executor, "#!/bin/sh\nexec sleep 600\n")
+        configure(stack, "[executor]\nstart_seconds = 5\n")
         stack.signal("runner", signal.SIGHUP)
         new = wait_until(lambda: len(found := set(children(runner)) - before) == len(before) and found, 20)
         for pid in new:

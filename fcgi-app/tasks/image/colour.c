@@ -18,7 +18,7 @@ struct colour colour_parse(const char *hex)
                            (double)(bits >> 8 & 0xff), (double)(bits & 0xff)};
 }
 
-static bool is_grey(const VipsImage *image)
+bool colour_is_grey(const VipsImage *image)
 {
     VipsInterpretation space = vips_image_guess_interpretation(image);
     return space == VIPS_INTERPRETATION_B_W || space == VIPS_INTERPRETATION_GREY16;
@@ -42,14 +42,14 @@ static bool is_srgb_profile(const VipsImage *image)
 
 /* By the file's own profile. A profile that is broken, or of another kind of picture, is no reason
  * to refuse the picture: browsers ignore it, and so does this. */
-static int apply_profile(struct picture *p, struct error *reterr)
+static int apply_profile(struct picture *p, int depth, struct error *reterr)
 {
     VipsImage *next = NULL;
 
     if (vips_image_get_typeof(p->image, VIPS_META_ICC_NAME) == 0 || is_srgb_profile(p->image))
         return 0;
     if (vips_icc_transform(p->image, &next, "srgb", "embedded", TRUE, "intent",
-                           VIPS_INTENT_PERCEPTUAL, "depth", 8, NULL) == 0)
+                           VIPS_INTENT_PERCEPTUAL, "depth", depth, NULL) == 0)
         return picture_step(p, 0, &next, reterr);
     vips_error_clear();
     if (picture_step(p, vips_copy(p->image, &next, NULL), &next, reterr) != 0)
@@ -58,29 +58,38 @@ static int apply_profile(struct picture *p, struct error *reterr)
     return 0;
 }
 
+static VipsInterpretation space_of(bool is_grey, bool is_deep)
+{
+    if (is_deep)
+        return is_grey ? VIPS_INTERPRETATION_GREY16 : VIPS_INTERPRETATION_RGB16;
+    return is_grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
+}
+
 static int to_space(struct picture *p, VipsInterpretation space, struct error *reterr)
 {
     VipsImage *next = NULL;
     return picture_step(p, vips_colourspace(p->image, &next, space, NULL), &next, reterr);
 }
 
-int colour_to_srgb(struct picture *p, struct error *reterr)
+int colour_to_srgb(struct picture *p, bool keeps_depth, struct error *reterr)
 {
+    bool is_deep = keeps_depth && p->image->BandFmt == VIPS_FORMAT_USHORT;
+    VipsBandFormat format = is_deep ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR;
     VipsImage *next = NULL;
 
-    if (apply_profile(p, reterr) != 0)
+    if (apply_profile(p, is_deep ? 16 : 8, reterr) != 0)
         return -1;
-    bool grey = is_grey(p->image);
-    if (to_space(p, grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, reterr) != 0)
+    bool grey = colour_is_grey(p->image);
+    if (to_space(p, space_of(grey, is_deep), reterr) != 0)
         return -1;
     int bands = grey ? 2 : 4; /* with alpha; what a TIFF may have beyond that means nothing here */
     if (p->image->Bands > bands &&
         picture_step(p, vips_extract_band(p->image, &next, 0, "n", bands, NULL), &next, reterr) !=
             0)
         return -1;
-    if (p->image->BandFmt == VIPS_FORMAT_UCHAR)
+    if (p->image->BandFmt == format)
         return 0;
-    return picture_step(p, vips_cast_uchar(p->image, &next, NULL), &next, reterr);
+    return picture_step(p, vips_cast(p->image, &next, format, NULL), &next, reterr);
 }
 
 bool colour_is_writable(const struct picture *p, enum image_type type)
@@ -101,28 +110,54 @@ bool colour_is_writable(const struct picture *p, enum image_type type)
     }
 }
 
-/* A grey picture becomes RGB when the colour it has to stand next to is none of its greys. */
-static int make_room_for(struct picture *p, struct colour colour, struct error *reterr)
+int colour_make_room(struct picture *p, struct colour colour, struct error *reterr)
 {
-    if (!is_grey(p->image) || (colour.red == colour.green && colour.green == colour.blue))
+    if (!colour_is_grey(p->image) || (colour.red == colour.green && colour.green == colour.blue))
         return 0;
-    return to_space(p,
-                    p->image->BandFmt == VIPS_FORMAT_USHORT ? VIPS_INTERPRETATION_RGB16
-                                                            : VIPS_INTERPRETATION_sRGB,
-                    reterr);
+    return to_space(p, space_of(false, p->image->BandFmt == VIPS_FORMAT_USHORT), reterr);
 }
 
-/* The colour as a pixel of `image`, alpha last. */
-static VipsArrayDouble *colour_pixel(const VipsImage *image, struct colour colour, bool with_alpha)
+int colour_to_grey(struct picture *p, struct error *reterr)
+{
+    return to_space(p, space_of(true, p->image->BandFmt == VIPS_FORMAT_USHORT), reterr);
+}
+
+VipsArrayDouble *colour_pixel(const VipsImage *image, struct colour colour, bool with_alpha)
 {
     double scale = channel_max(image) / 255;
     double rgba[4] = {colour.red * scale, colour.green * scale, colour.blue * scale,
                       colour.alpha * scale};
     double grey[2] = {colour.red * scale, colour.alpha * scale};
 
-    if (is_grey(image))
+    if (colour_is_grey(image))
         return vips_array_double_new(grey, with_alpha ? 2 : 1);
     return vips_array_double_new(rgba, with_alpha ? 4 : 3);
+}
+
+int colour_round(struct picture *p, VipsBandFormat format, struct error *reterr)
+{
+    VipsImage *next = NULL;
+
+    if (p->image->BandFmt == format)
+        return 0;
+    if (picture_step(p, vips_rint(p->image, &next, NULL), &next, reterr) != 0)
+        return -1;
+    return picture_step(p, vips_cast(p->image, &next, format, NULL), &next, reterr);
+}
+
+int colour_premultiply(struct picture *p, struct error *reterr)
+{
+    VipsImage *next = NULL;
+    return picture_step(p, vips_premultiply(p->image, &next, NULL), &next, reterr);
+}
+
+int colour_unpremultiply(struct picture *p, VipsBandFormat format, struct error *reterr)
+{
+    VipsImage *next = NULL;
+
+    if (picture_step(p, vips_unpremultiply(p->image, &next, NULL), &next, reterr) != 0)
+        return -1;
+    return colour_round(p, format, reterr);
 }
 
 int colour_flatten(struct picture *p, struct colour colour, struct error *reterr)
@@ -131,7 +166,7 @@ int colour_flatten(struct picture *p, struct colour colour, struct error *reterr
 
     if (!vips_image_hasalpha(p->image))
         return 0;
-    if (make_room_for(p, colour, reterr) != 0)
+    if (colour_make_room(p, colour, reterr) != 0)
         return -1;
     VipsArrayDouble *pixel = colour_pixel(p->image, colour, false);
     int failed = vips_flatten(p->image, &next, "background", pixel, NULL);
@@ -139,20 +174,20 @@ int colour_flatten(struct picture *p, struct colour colour, struct error *reterr
     return picture_step(p, failed, &next, reterr);
 }
 
-int colour_surround(struct picture *p, struct size canvas, struct colour colour, bool with_alpha,
-                    struct error *reterr)
+int colour_surround(struct picture *p, const VipsRect *canvas, struct colour colour,
+                    bool with_alpha, struct error *reterr)
 {
     VipsImage *next = NULL;
 
-    if (make_room_for(p, colour, reterr) != 0)
+    if (colour_make_room(p, colour, reterr) != 0)
         return -1;
     if (with_alpha && colour.alpha < 255 && !vips_image_hasalpha(p->image) &&
         picture_step(p, vips_addalpha(p->image, &next, NULL), &next, reterr) != 0)
         return -1;
     VipsArrayDouble *pixel = colour_pixel(p->image, colour, vips_image_hasalpha(p->image));
-    int failed = vips_embed(p->image, &next, (canvas.width - p->image->Xsize) / 2,
-                            (canvas.height - p->image->Ysize) / 2, canvas.width, canvas.height,
-                            "extend", VIPS_EXTEND_BACKGROUND, "background", pixel, NULL);
+    int failed =
+        vips_embed(p->image, &next, canvas->left, canvas->top, canvas->width, canvas->height,
+                   "extend", VIPS_EXTEND_BACKGROUND, "background", pixel, NULL);
     vips_area_unref(VIPS_AREA(pixel));
     return picture_step(p, failed, &next, reterr);
 }

@@ -42,6 +42,19 @@ VipsRect turn_rect_back(struct turn turn, struct size raw, VipsRect r)
     return r;
 }
 
+VipsRect turn_rect(struct turn turn, struct size raw, VipsRect r)
+{
+    struct size size = raw;
+
+    if (turn.is_mirrored)
+        r.left = raw.width - r.left - r.width;
+    for (int i = 0; i < turn.quarters; i++) {
+        r = (VipsRect){size.height - r.top - r.height, r.left, r.height, r.width};
+        size = (struct size){size.height, size.width};
+    }
+    return r;
+}
+
 static int side(double length)
 {
     if (!(length >= 1))

@@ -15,6 +15,8 @@
 
 #include "tasks/task.h"
 
+struct cJSON;
+
 #define IMAGE_SIDE_MAX 16384 /* pixels along either side of a result; WebP ends one earlier */
 
 /* To add one: a value here, a row in load.c's table, a row in save.c's when it is written too. */
@@ -83,6 +85,12 @@ int picture_watch(struct picture *p, struct error *reterr);
 /* What is computed from here on is that part of the run; all of it, when nobody says otherwise. */
 void picture_begin_part(struct picture *p, double start, double size);
 
+/* Compute it here and now, for whoever looks at pixels out of their order or more than once. */
+int picture_to_memory(struct picture *p, struct error *reterr);
+
+/* Where in memory a pixel is, of an image that is there. */
+VipsPel *image_pixel(const VipsImage *image, int x, int y);
+
 /* Say why libvips failed: stopped, output refused, no memory, or (all else) the input's content. */
 int picture_failed(const struct picture *p, struct error *reterr);
 
@@ -122,6 +130,9 @@ struct size turn_size(struct turn turn, struct size size);
 /* Where rectangle `r` of the turned picture lies in the picture of size `raw` before the turn. */
 VipsRect turn_rect_back(struct turn turn, struct size raw, VipsRect r);
 
+/* Where such a rectangle lies after the turn. */
+VipsRect turn_rect(struct turn turn, struct size raw, VipsRect r);
+
 /* Sides that no picture can have come out as at most INT_MAX / 2. */
 struct layout layout_for(struct size source, const struct fit_request *request);
 
@@ -134,18 +145,147 @@ struct colour {
 
 struct colour colour_parse(const char *hex);
 
-/* 8-bit sRGB or grey, whatever the file had, by its profile or what its colour space implies. */
-int colour_to_srgb(struct picture *p, struct error *reterr);
+/* One or two channels of light, whatever the numbers. */
+bool colour_is_grey(const VipsImage *image);
+
+/*
+ * sRGB or grey, whatever the file had, by its profile or what its colour space implies: in 8 bits,
+ * or in 16 when the picture has them and `keeps_depth`.
+ */
+int colour_to_srgb(struct picture *p, bool keeps_depth, struct error *reterr);
+
+/* From sRGB to how light it is. */
+int colour_to_grey(struct picture *p, struct error *reterr);
 
 /* Can it be written as `type` with its profile, as it is? */
 bool colour_is_writable(const struct picture *p, enum image_type type);
 
+/* A grey picture becomes RGB when the colour it has to stand next to is none of its greys. */
+int colour_make_room(struct picture *p, struct colour colour, struct error *reterr);
+
+/* The colour as a pixel of `image`, which is sRGB or grey; alpha last. Release with
+ * vips_area_unref(). */
+VipsArrayDouble *colour_pixel(const VipsImage *image, struct colour colour, bool with_alpha);
+
+/* Multiply colours by their transparency, for whatever mixes pixels, and back to `format`. */
+int colour_premultiply(struct picture *p, struct error *reterr);
+int colour_unpremultiply(struct picture *p, VipsBandFormat format, struct error *reterr);
+
+/* To whole numbers of `format`, to the nearest: libvips' own cast cuts fractions off. */
+int colour_round(struct picture *p, VipsBandFormat format, struct error *reterr);
+
 /* `colour` behind what is transparent. */
 int colour_flatten(struct picture *p, struct colour colour, struct error *reterr);
 
-/* The picture in the middle of a canvas of `colour`, whose transparency is kept if `with_alpha`. */
-int colour_surround(struct picture *p, struct size canvas, struct colour colour, bool with_alpha,
-                    struct error *reterr);
+/*
+ * The picture on a canvas of `colour`, whose transparency is kept if `with_alpha`. The canvas' left
+ * and top are the picture's place on it.
+ */
+int colour_surround(struct picture *p, const VipsRect *canvas, struct colour colour,
+                    bool with_alpha, struct error *reterr);
+
+/* members.c: members of an object of the params (which may be NULL), as the schema lets them be. */
+
+double param_number(const struct cJSON *params, const char *name, double otherwise);
+int param_int(const struct cJSON *params, const char *name);          /* 0 when missing */
+bool param_is_true(const struct cJSON *params, const char *name);     /* false when missing */
+const char *param_text(const struct cJSON *params, const char *name); /* "" when missing */
+
+/* Which of the choices (NULL ends them) it is. */
+int param_choice(const struct cJSON *params, const char *name, const char *const *choices,
+                 int otherwise);
+
+/* False, and *ret_colour as it was, when it is missing. */
+bool param_colour(const struct cJSON *params, const char *name, struct colour *ret_colour);
+
+/* gravity.c: which part stays when only its size is known */
+
+struct gravity {
+    enum gravity_kind { GRAVITY_PLACE, GRAVITY_FOCUS, GRAVITY_ENTROPY, GRAVITY_ATTENTION } kind;
+    double x, y; /* PLACE: 0 is left (top), 1 right (bottom); FOCUS: fractions of the picture */
+};
+
+struct gravity gravity_parse(const struct cJSON *params);
+
+/* Do the pixels decide? */
+bool gravity_is_smart(const struct gravity *g);
+
+/* Where in `outer` the part of size `inner` lies; of what the pixels decide, the middle. */
+VipsRect gravity_place(const struct gravity *g, struct size outer, struct size inner);
+
+/* A canvas for colour_surround(): the picture is in its middle, unless a side was asked for. */
+VipsRect gravity_surround(const struct gravity *g, struct size canvas, struct size picture);
+
+/*
+ * Where within `part` the area of this size lies, which it contains; part, size and result are
+ * those of the picture after `turn`. When the pixels decide, the picture is in memory afterwards.
+ */
+int gravity_find(struct picture *p, const struct gravity *g, struct turn turn, VipsRect part,
+                 struct size size, VipsRect *ret_rect, struct error *reterr);
+
+/* trim.c: a border of one colour */
+
+struct trim {
+    double threshold;    /* 0 to 255: a pixel of the border differs by no more in any channel */
+    bool has_background; /* or the border has the colour of the first pixel */
+    struct colour background;
+    bool is_equal_horizontally, is_equal_vertically; /* as much from both sides */
+};
+
+/* False: it was not asked for. */
+bool trim_parse(const struct cJSON *params, struct trim *ret_trim);
+
+/*
+ * Find what is left without the border, as it lies after the turn `upright`; all of it when there
+ * is nothing but border. Of frames one below the other, each of the file's height, what is left of
+ * one or another. The picture, which may not have been shrunk, is in memory afterwards.
+ */
+int trim_find(struct picture *p, const struct trim *trim, struct turn upright, VipsRect *ret_rect,
+              struct error *reterr);
+
+/* effects.c: light, colours and sharpness; the order is that of its table */
+
+struct effects {
+    bool normalise, grayscale, negate, has_tint;
+    double gamma, brightness, contrast, saturation; /* 1: as it is */
+    double hue_deg;
+    struct colour tint;
+    double blur, sharpen; /* sigma in pixels; 0: none */
+    int pixelate;         /* pixels along a side; 0 and 1: none */
+};
+
+struct effects effects_parse(const struct cJSON *params);
+
+/* Do they need a picture of sRGB or grey? */
+bool effects_need_srgb(const struct effects *e);
+
+/* Apply what was asked for. Transparency stays as it is, but is blurred with the rest. */
+int effects_apply(struct picture *p, const struct effects *e, struct error *reterr);
+
+/* spatial.c: what looks at a pixel's surroundings, for effects.c. Channels are premultiplied. */
+
+int blur_apply(struct picture *p, double sigma, struct error *reterr);
+int sharpen_apply(struct picture *p, double sigma, VipsBandFormat format, struct error *reterr);
+int pixelate_apply(struct picture *p, int side, struct error *reterr);
+
+/* extend.c: room around the finished picture */
+
+enum extend_with { EXTEND_BACKGROUND, EXTEND_COPY, EXTEND_MIRROR, EXTEND_REPEAT };
+
+struct extend {
+    int left, top, right, bottom; /* pixels */
+    enum extend_with with;
+    bool has_background;
+    struct colour background;
+};
+
+struct extend extend_parse(const struct cJSON *params);
+struct size extend_size(const struct extend *e, struct size size);
+bool extend_is_coloured(const struct extend *e); /* does the background show? */
+
+/* `background` is taken where it has none of its own. */
+int extend_apply(struct picture *p, const struct extend *e, struct colour background,
+                 bool with_alpha, struct error *reterr);
 
 /* save.c */
 

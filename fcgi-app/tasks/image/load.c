@@ -157,6 +157,18 @@ int picture_watch(struct picture *p, struct error *reterr)
     return picture_step(p, failed, &next, reterr);
 }
 
+int picture_to_memory(struct picture *p, struct error *reterr)
+{
+    VipsImage *next = vips_image_copy_memory(p->image); /* a reference, where it is there already */
+    return picture_step(p, next == NULL ? -1 : 0, &next, reterr);
+}
+
+VipsPel *image_pixel(const VipsImage *image, int x, int y)
+{
+    size_t pixel = (size_t)vips_format_sizeof(image->BandFmt) * (size_t)image->Bands;
+    return image->data + pixel * ((size_t)y * (size_t)image->Xsize + (size_t)x);
+}
+
 /* Sequential: pixels stream through in one pass, and only a few rows are in memory at a time. */
 static int load(struct picture *p, int factor, struct error *reterr)
 {

@@ -8,35 +8,9 @@
 
 #include <cjson/cJSON.h>
 
-static int number(const cJSON *params, const char *name)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(params, name);
-    return cJSON_IsNumber(value) ? value->valueint : 0;
-}
-
-static bool is_true(const cJSON *params, const char *name)
-{
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(params, name));
-}
-
-static const char *text(const cJSON *params, const char *name)
-{
-    const char *value = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(params, name));
-    return value != NULL ? value : "";
-}
-
 static bool has(const cJSON *params, const char *name)
 {
     return cJSON_HasObjectItem(params, name);
-}
-
-static enum fit fit_parse(const char *name)
-{
-    static const char *const names[] = {"inside", "cover", "contain", "fill"};
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-        if (strcmp(names[i], name) == 0)
-            return (enum fit)i;
-    return FIT_INSIDE;
 }
 
 static struct turn flip_parse(const char *name)
@@ -51,49 +25,58 @@ static struct turn flip_parse(const char *name)
 /* Of the whole task, or of one of `variants`: what that says wins over what `v` has already. */
 static void variant_parse(const cJSON *params, struct variant *v)
 {
+    static const char *const fits[] = {"inside", "cover", "contain", "fill", NULL};
+
     if (has(params, "width"))
-        v->fit.width = number(params, "width");
+        v->fit.width = param_int(params, "width");
     if (has(params, "height"))
-        v->fit.height = number(params, "height");
+        v->fit.height = param_int(params, "height");
     if (has(params, "fit"))
-        v->fit.fit = fit_parse(text(params, "fit"));
+        v->fit.fit = (enum fit)param_choice(params, "fit", fits, FIT_INSIDE);
     if (has(params, "enlarge"))
-        v->fit.is_enlarging = is_true(params, "enlarge");
+        v->fit.is_enlarging = param_is_true(params, "enlarge");
     if (has(params, "background"))
-        v->background = colour_parse(text(params, "background"));
+        v->background = colour_parse(param_text(params, "background"));
+    if (has(params, "gravity") || has(params, "focus"))
+        v->gravity = gravity_parse(params);
     if (has(params, "format"))
-        v->save.type = image_type_find(text(params, "format"));
+        v->save.type = image_type_find(param_text(params, "format"));
     if (has(params, "quality"))
-        v->save.quality = number(params, "quality");
+        v->save.quality = param_int(params, "quality");
     if (has(params, "lossless"))
-        v->save.is_lossless = is_true(params, "lossless");
+        v->save.is_lossless = param_is_true(params, "lossless");
     if (has(params, "progressive"))
-        v->save.is_progressive = is_true(params, "progressive");
+        v->save.is_progressive = param_is_true(params, "progressive");
     if (has(params, "palette"))
-        v->save.has_palette = is_true(params, "palette");
+        v->save.has_palette = param_is_true(params, "palette");
 }
 
 void transform_parse(const cJSON *params, struct transform *ret_transform)
 {
     const cJSON *crop = cJSON_GetObjectItemCaseSensitive(params, "crop");
     const cJSON *variants = cJSON_GetObjectItemCaseSensitive(params, "variants"), *item;
-    struct turn rotation = {false, number(params, "rotate") / 90};
+    struct turn rotation = {false, param_int(params, "rotate") / 90};
     struct variant all = {.save = {.output = "image",
                                    .type = IMAGE_TYPE_COUNT,
-                                   .is_stripped = is_true(params, "strip")}};
+                                   .is_stripped = param_is_true(params, "strip")}};
 
     variant_parse(params, &all);
     *ret_transform = (struct transform){
-        .page = number(params, "page"),
-        .autorotate = is_true(params, "autorotate"),
+        .page = param_int(params, "page"),
+        .autorotate = param_is_true(params, "autorotate"),
         .is_cropped = crop != NULL,
-        .crop = {number(crop, "left"), number(crop, "top"), number(crop, "width"),
-                 number(crop, "height")},
-        .turn = turn_then(rotation, flip_parse(text(params, "flip"))),
+        .is_placed = has(crop, "left") || has(crop, "top"),
+        .crop = {param_int(crop, "left"), param_int(crop, "top"), param_int(crop, "width"),
+                 param_int(crop, "height")},
+        .turn = turn_then(rotation, flip_parse(param_text(params, "flip"))),
+        .crop_gravity = all.gravity,
+        .effects = effects_parse(params),
+        .extend = extend_parse(params),
         .is_many = variants != NULL,
         .variants = {all},
         .variant_count = variants == NULL,
     };
+    ret_transform->is_trimmed = trim_parse(params, &ret_transform->trim);
     cJSON_ArrayForEach(item, variants)
     {
         if (ret_transform->variant_count == VARIANTS_MAX)

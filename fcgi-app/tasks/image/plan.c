@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Settles from a file's header alone what image.transform will do, and refuses what would become
- * too large.
+ * Settles what image.transform will do, and refuses what would become too large. A file's header is
+ * enough for that, unless trim or gravity have to look at the pixels for what is cropped.
  */
 #include "tasks/image/transform.h"
 
@@ -58,8 +58,35 @@ static int check_crop(const VipsRect *crop, struct size size, struct error *rete
                      crop->left, crop->top, crop->width, crop->height, size.width, size.height);
 }
 
-static int make_target(const struct variant *v, const struct picture *p, const struct plan *plan,
-                       struct target *ret_target, struct error *reterr)
+bool transform_is_searching(const struct transform *t)
+{
+    bool is_smart = gravity_is_smart(&t->crop_gravity);
+    return t->is_trimmed || (t->is_cropped && !t->is_placed && is_smart);
+}
+
+/* What trim and crop leave of the upright picture. */
+static int find_crop(const struct transform *t, struct picture *p, struct turn upright,
+                     VipsRect *ret_rect, struct error *reterr)
+{
+    struct size shown = turn_size(upright, (struct size){p->width, p->height});
+    VipsRect left = {0, 0, shown.width, shown.height}, crop = t->crop;
+
+    if (t->is_trimmed && trim_find(p, &t->trim, upright, &left, reterr) != 0)
+        return -1;
+    *ret_rect = left;
+    if (!t->is_cropped)
+        return 0;
+    if (check_crop(&crop, (struct size){left.width, left.height}, reterr) != 0)
+        return -1;
+    if (!t->is_placed && gravity_find(p, &t->crop_gravity, upright, left,
+                                      (struct size){crop.width, crop.height}, &crop, reterr) != 0)
+        return -1;
+    *ret_rect = (VipsRect){left.left + crop.left, left.top + crop.top, crop.width, crop.height};
+    return 0;
+}
+
+static int make_target(const struct transform *t, const struct variant *v, const struct picture *p,
+                       const struct plan *plan, struct target *ret_target, struct error *reterr)
 {
     struct size source = turn_size(plan->turn, (struct size){plan->crop.width, plan->crop.height});
     struct target target = {.type = variant_type(v, p), .frames = 1};
@@ -68,7 +95,7 @@ static int make_target(const struct variant *v, const struct picture *p, const s
         target.frames = p->frames;
     target.layout = layout_for(source, &v->fit);
     target.resized_raw = turn_size(plan->turn, target.layout.resized);
-    if (check_size(p, target.layout.canvas, &target, reterr) != 0)
+    if (check_size(p, extend_size(&t->extend, target.layout.canvas), &target, reterr) != 0)
         return -1;
     /* What `cover` cuts away has to be computed as well; unless it grows, the source bounds it. */
     if (v->fit.is_enlarging && check_size(p, target.layout.resized, &target, reterr) != 0)
@@ -77,21 +104,20 @@ static int make_target(const struct variant *v, const struct picture *p, const s
     return 0;
 }
 
-int plan_make(const struct transform *t, const struct picture *p, struct plan *ret_plan,
+int plan_make(const struct transform *t, struct picture *p, struct plan *ret_plan,
               struct error *reterr)
 {
     struct turn none = {false, 0};
     struct turn upright = t->autorotate ? turn_from_exif(p->orientation) : none;
     struct size raw = {p->width, p->height};
-    struct size shown = turn_size(upright, raw);
+    VipsRect crop;
 
-    if (t->is_cropped && check_crop(&t->crop, shown, reterr) != 0)
+    if (find_crop(t, p, upright, &crop, reterr) != 0)
         return -1;
-    VipsRect crop = t->is_cropped ? t->crop : (VipsRect){0, 0, shown.width, shown.height};
     ret_plan->turn = turn_then(upright, t->turn);
     ret_plan->crop = turn_rect_back(upright, raw, crop);
     for (int i = 0; i < t->variant_count; i++)
-        if (make_target(&t->variants[i], p, ret_plan, &ret_plan->targets[i], reterr) != 0)
+        if (make_target(t, &t->variants[i], p, ret_plan, &ret_plan->targets[i], reterr) != 0)
             return -1;
     return 0;
 }

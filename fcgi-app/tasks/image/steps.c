@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The steps of image.transform from the decoded picture to a result. The client sees crop, rotate,
- * flip, resize; here turning waits until the picture is small.
+ * flip, resize, effects, extend; here turning waits until the picture is small.
  */
 #include "tasks/image/transform.h"
 
@@ -26,15 +26,11 @@ static int resize(struct picture *p, struct size size, struct error *reterr)
 
     if (size.width == p->image->Xsize && size.height == p->image->Ysize)
         return 0;
-    if (has_alpha && picture_step(p, vips_premultiply(p->image, &next, NULL), &next, reterr) != 0)
+    if (has_alpha && colour_premultiply(p, reterr) != 0)
         return -1;
     if (picture_step(p, vips_resize(p->image, &next, x, "vscale", y, NULL), &next, reterr) != 0)
         return -1;
-    if (!has_alpha)
-        return 0;
-    if (picture_step(p, vips_unpremultiply(p->image, &next, NULL), &next, reterr) != 0)
-        return -1;
-    return picture_step(p, vips_cast(p->image, &next, format, NULL), &next, reterr);
+    return has_alpha ? colour_unpremultiply(p, format, reterr) : 0;
 }
 
 static int turn_picture(struct picture *p, struct turn turn, struct error *reterr)
@@ -49,8 +45,7 @@ static int turn_picture(struct picture *p, struct turn turn, struct error *reter
         return 0;
     /* Turning reads from the last row first, decoding writes from the first: all rows are needed.
      */
-    next = vips_image_copy_memory(p->image);
-    if (picture_step(p, next == NULL ? -1 : 0, &next, reterr) != 0)
+    if (picture_to_memory(p, reterr) != 0)
         return -1;
     return picture_step(p, vips_rot(p->image, &next, (VipsAngle)turn.quarters, NULL), &next,
                         reterr);
@@ -68,41 +63,57 @@ static int resize_and_turn(struct picture *p, struct turn turn, const struct tar
     return turn_picture(p, turn, reterr) != 0 ? -1 : resize(p, target->layout.resized, reterr);
 }
 
-/* To colours that the format can hold, without transparency where it has none. */
-static int convert(struct picture *p, const struct variant *v, const struct target *target,
-                   struct error *reterr)
+/* To colours that the effects, and a canvas, and the format can have. */
+static int convert(struct picture *p, const struct transform *t, const struct variant *v,
+                   const struct target *target, struct error *reterr)
 {
-    bool with_alpha = target->type != IMAGE_JPEG;
-    bool needs_background = v->fit.fit == FIT_CONTAIN || (p->has_alpha && !with_alpha);
+    bool keeps_depth = target->type == IMAGE_PNG || target->type == IMAGE_TIFF;
+    bool needs_background = v->fit.fit == FIT_CONTAIN || extend_is_coloured(&t->extend) ||
+                            (p->has_alpha && target->type == IMAGE_JPEG);
     bool is_cmyk = vips_image_guess_interpretation(p->image) == VIPS_INTERPRETATION_CMYK;
 
-    if ((v->save.is_stripped || !colour_is_writable(p, target->type) ||
-         (is_cmyk && needs_background)) &&
-        colour_to_srgb(p, reterr) != 0)
-        return -1;
-    return with_alpha ? 0 : colour_flatten(p, v->background, reterr);
+    if (!v->save.is_stripped && colour_is_writable(p, target->type) &&
+        !(is_cmyk && needs_background) && !effects_need_srgb(&t->effects))
+        return 0;
+    return colour_to_srgb(p, keeps_depth && !v->save.is_stripped, reterr);
 }
 
-/* Onto the canvas: surrounded, or its middle cut out. */
-static int fit_canvas(struct picture *p, const struct variant *v, const struct target *target,
-                      struct error *reterr)
+/* As large as the canvas, where that is smaller. All frames lose what the first does. */
+static int cut_to_canvas(struct picture *p, const struct variant *v, struct target *target,
+                         struct error *reterr)
 {
-    struct size canvas = target->layout.canvas, resized = target->layout.resized;
+    VipsRect whole = {0, 0, p->image->Xsize, p->image->Ysize};
+    struct turn none = {false, 0};
 
-    if (canvas.width > resized.width || canvas.height > resized.height)
-        return colour_surround(p, canvas, v->background, target->type != IMAGE_JPEG, reterr);
-    VipsRect middle = {(resized.width - canvas.width) / 2, (resized.height - canvas.height) / 2,
-                       canvas.width, canvas.height};
-    return step_cut(p, &middle, reterr);
+    if (target->part.width == 0 && gravity_find(p, &v->gravity, none, whole, target->layout.canvas,
+                                                &target->part, reterr) != 0)
+        return -1;
+    return step_cut(p, &target->part, reterr);
 }
 
-int steps_apply(struct picture *p, const struct transform *t, const struct plan *plan, int i,
+static int surround(struct picture *p, const struct variant *v, const struct target *target,
+                    struct error *reterr)
+{
+    VipsRect canvas = gravity_surround(&v->gravity, target->layout.canvas, target->layout.resized);
+    return colour_surround(p, &canvas, v->background, target->type != IMAGE_JPEG, reterr);
+}
+
+int steps_apply(struct picture *p, const struct transform *t, struct plan *plan, int i,
                 struct error *reterr)
 {
     const struct variant *v = &t->variants[i];
-    const struct target *target = &plan->targets[i];
+    struct target *target = &plan->targets[i];
+    struct size canvas = target->layout.canvas, resized = target->layout.resized;
+    bool is_surrounded = canvas.width > resized.width || canvas.height > resized.height;
+    bool with_alpha = target->type != IMAGE_JPEG;
 
-    if (resize_and_turn(p, plan->turn, target, reterr) != 0 || convert(p, v, target, reterr) != 0)
+    if (resize_and_turn(p, plan->turn, target, reterr) != 0 ||
+        convert(p, t, v, target, reterr) != 0 ||
+        (!is_surrounded && cut_to_canvas(p, v, target, reterr) != 0) ||
+        effects_apply(p, &t->effects, reterr) != 0)
         return -1;
-    return fit_canvas(p, v, target, reterr);
+    if ((!with_alpha && colour_flatten(p, v->background, reterr) != 0) ||
+        (is_surrounded && surround(p, v, target, reterr) != 0))
+        return -1;
+    return extend_apply(p, &t->extend, v->background, with_alpha, reterr);
 }

@@ -30,7 +30,7 @@ static int update_metadata(struct picture *p, bool is_upright, const struct targ
     for (size_t i = 0; i < count; i++)
         vips_image_remove(p->image, stale[i]);
     if (target->frames > 1)
-        vips_image_set_int(p->image, VIPS_META_PAGE_HEIGHT, target->layout.canvas.height);
+        vips_image_set_int(p->image, VIPS_META_PAGE_HEIGHT, p->image->Ysize / target->frames);
     if (is_upright)
         vips_autorot_remove_angle(p->image);
     return 0;
@@ -45,7 +45,7 @@ static int take_frame(struct picture *p, const struct plan *plan, int k, struct 
 }
 
 /* All frames of the picture through the same steps, and one below the other again. */
-static int make_frames(struct picture *p, const struct transform *t, const struct plan *plan, int i,
+static int make_frames(struct picture *p, const struct transform *t, struct plan *plan, int i,
                        struct error *reterr)
 {
     int count = plan->targets[i].frames, done = 0;
@@ -69,7 +69,7 @@ static int make_frames(struct picture *p, const struct transform *t, const struc
     return result;
 }
 
-static int make_still(struct picture *p, const struct transform *t, const struct plan *plan, int i,
+static int make_still(struct picture *p, const struct transform *t, struct plan *plan, int i,
                       struct error *reterr)
 {
     if (p->frames > 1 && take_frame(p, plan, 0, reterr) != 0)
@@ -78,7 +78,7 @@ static int make_still(struct picture *p, const struct transform *t, const struct
 }
 
 /* Takes the picture's image, and gives it back as it was written. */
-static int make_result(struct picture *p, const struct transform *t, const struct plan *plan, int i,
+static int make_result(struct picture *p, const struct transform *t, struct plan *plan, int i,
                        struct cJSON *result, struct error *reterr)
 {
     const struct target *target = &plan->targets[i];
@@ -102,7 +102,7 @@ static int make_result(struct picture *p, const struct transform *t, const struc
 }
 
 /* Every variant begins with what was decoded: it has to be in memory, whole. */
-static int make_variants(struct picture *p, const struct transform *t, const struct plan *plan,
+static int make_variants(struct picture *p, const struct transform *t, struct plan *plan,
                          struct cJSON *result, struct error *reterr)
 {
     struct cJSON *list = cJSON_AddArrayToObject(result, "variants");
@@ -140,7 +140,7 @@ static int decode(struct picture *p, const struct transform *t, const struct pla
         least.height = VIPS_MAX(least.height, plan->targets[i].resized_raw.height);
     }
     int factor = picture_shrink_factor(p, &crop, least.width, least.height);
-    if (factor > 1 && picture_reopen(p, factor, &crop, reterr) != 0)
+    if (factor > 1 && !transform_is_searching(t) && picture_reopen(p, factor, &crop, reterr) != 0)
         return -1;
     return step_cut(p, &crop, reterr);
 }

@@ -21,22 +21,28 @@ struct variant {
     struct fit_request fit;
     struct save_request save; /* its type is IMAGE_TYPE_COUNT when none was asked for */
     struct colour background;
+    struct gravity gravity;
 };
 
 /* The parameters, as image.transform.json explains them. */
 struct transform {
     int page; /* from 1; 0: not given */
     bool autorotate;
-    bool is_cropped;
-    VipsRect crop;    /* in the upright picture */
+    bool is_trimmed;
+    struct trim trim;
+    bool is_cropped, is_placed; /* placed: at the crop's left and top; else by gravity */
+    VipsRect crop;              /* in what trim left of the upright picture */
+    struct gravity crop_gravity;
     struct turn turn; /* rotate, then flip */
+    struct effects effects;
+    struct extend extend;
 
     bool is_many;                          /* there was a list of variants */
     struct variant variants[VARIANTS_MAX]; /* one when there was none */
     int variant_count;
 };
 
-/* Where everything goes, settled before a pixel is decoded. */
+/* Where everything goes: settled before a pixel is decoded, but for what the pixels decide. */
 struct plan {
     VipsRect crop;    /* in the file's own pixels */
     struct turn turn; /* from there to the results */
@@ -44,6 +50,8 @@ struct plan {
         enum image_type type;
         struct layout layout;
         struct size resized_raw; /* layout.resized before the turn */
+        VipsRect part;           /* of layout.resized, as large as a smaller canvas; found in the
+                                  * first frame, its width is 0 until then */
         int frames;
     } targets[VARIANTS_MAX]; /* of the variants, in their order */
 };
@@ -59,8 +67,11 @@ enum image_type variant_type(const struct variant *v, const struct picture *p);
 /* Does one of the results keep the frames of the animation that the picture is? */
 bool transform_is_animated(const struct transform *t, const struct picture *p);
 
+/* Do the pixels decide what is cropped? They are all decoded then, once, and stay in memory. */
+bool transform_is_searching(const struct transform *t);
+
 /* Errors: ERR_INVALID_PARAMS, for what lies outside of the picture, or gets too large. */
-int plan_make(const struct transform *t, const struct picture *p, struct plan *ret_plan,
+int plan_make(const struct transform *t, struct picture *p, struct plan *ret_plan,
               struct error *reterr);
 
 /* steps.c */
@@ -69,7 +80,7 @@ int plan_make(const struct transform *t, const struct picture *p, struct plan *r
 int step_cut(struct picture *p, const VipsRect *r, struct error *reterr);
 
 /* From what crop left to the i-th result, all but metadata; `p` is one frame. */
-int steps_apply(struct picture *p, const struct transform *t, const struct plan *plan, int i,
+int steps_apply(struct picture *p, const struct transform *t, struct plan *plan, int i,
                 struct error *reterr);
 
 #endif

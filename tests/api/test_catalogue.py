@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every task of the project's, whatever it computes: its examples work as they are documented, now and as a job, and
+what it says of its answers is so; and what is wrong with its inputs costs a problem, nothing else.
+
+A new task needs a row in INPUTS."""
+
+import base64
+import functools
+import json
+import random
+import re
+
+import documents
+import jsonschema
+import pictures
+import pytest
+import stack as stack_module
+from stack import problem_of
+
+ROOT = stack_module.ROOT
+TASKS = {json.loads(path.read_text())["name"]: json.loads(path.read_text()) for path in sorted(ROOT.glob("fcgi-app/tasks/*/*.json"))}
+CUTS = 10
+# Documents are read as far as they can be; a cut may leave all of their pages.
+READ_IN_PART = {"application/pdf", "image/tiff"}
+# Tasks that may succeed with the rest of a picture, and why.
+READS_HEADERS = {"image.inspect": "without parameters that look at pixels it reads what stands before them"}
+
+
+class Makers:
+    """Inputs, made by hand or by the server's own tasks."""
+
+    def __init__(self, stack):
+        self._stack = stack
+
+    @functools.cached_property
+    def png(self):
+        return pictures.png(120, 100, pictures.gradient)
+
+    def picture(self, media_type="image/png"):
+        if media_type == "image/png":
+            return self.png, media_type
+        headers = {"Content-Type": "image/png", "Accept": media_type}
+        answer = self._stack.post("/v1/tasks/image.transform", data=self.png, headers=headers)
+        assert answer.status_code == 200 and answer.headers["Content-Type"] == media_type, answer.text[:500]
+        return answer.content, media_type
+
+    @functools.cached_property
+    def pdf(self):
+        return documents.document(*[f"Page {n}\nof a short document" for n in range(1, 13)])
+
+    def document(self, params):
+        data = self.pdf
+        if "password" in params:
+            data = documents.qpdf(data, "--encrypt", params["password"], "owner", "256", "--")
+        return data, "application/pdf"
+
+    def of_type(self, media_type):
+        return (self.pdf, media_type) if media_type == "application/pdf" else self.picture(media_type)
+
+
+# What each task is given, by its parameters: inputs by name, each a list of (bytes, media type).
+INPUTS = {
+    "demo.sum_squares": lambda make, params: {},
+    "image.inspect": lambda make, params: {"image": [make.picture()]},
+    "image.transform": lambda make, params: {"image": [make.picture()]},
+    "pdf.inspect": lambda make, params: {"document": [make.document(params)]},
+    "pdf.render": lambda make, params: {"document": [make.document(params)]},
+}
+# Tasks whose outputs differ from run to run, and why.
+VARIES = {}
+
+
+@pytest.fixture(scope="module")
+def make(stack):
+    return Makers(stack)
+
+
+@pytest.fixture(scope="module")
+def catalogue(stack):
+    return {task["name"]: task for task in stack.get("/v1/tasks").json()["tasks"]}
+
+
+def check_served(catalogue, name):
+    module = TASKS[name]["module"]
+    if not (stack_module.BUILD / f"modules/.libs/{module}.so").exists():
+        pytest.skip(f"the module {module} is not built: its libraries are missing")
+    assert name in catalogue
+
+
+def body_of(params, inputs, slots):
+    """A body in JSON; inputs of which there may be many are arrays."""
+    many = {slot["name"] for slot in slots if "many" in slot}
+    body = dict(params)
+    for name, files in inputs.items():
+        values = [{"base64": base64.b64encode(data).decode(), "media_type": media_type} for data, media_type in files]
+        body[name] = values if name in many else values[0]
+    return body
+
+
+def run_now(stack, name, body):
+    return stack.post(f"/v1/tasks/{name}", json=body, headers={"Accept": "application/json"}, timeout=120)
+
+
+def run_as_job(stack, name, body):
+    job = stack.submit(name, body)
+    assert stack.wait_for_job(job["id"], seconds=120)["state"] == "succeeded", stack.job(job["id"])
+    return stack.get(job["links"]["result"], headers={"Accept": "application/json"})
+
+
+EXAMPLES = [pytest.param(name, example, id=f"{name}-{i}") for name, task in TASKS.items() for i, example in enumerate(task["examples"], 1)]
+
+
+def check_answer(task, answer):
+    """Does it keep what the descriptor says? Its outputs, without their bytes."""
+    jsonschema.Draft202012Validator(task["result"]).validate(answer.get("result", {}))
+    slots = {slot["name"]: slot for slot in task.get("outputs", [])}
+    counts = dict.fromkeys(slots, 0)
+    for output in answer.get("outputs", []):
+        slot = slots[output["name"].partition(".")[0]]
+        counts[slot["name"]] += 1
+        assert output["media_type"] in slot["media_types"]
+        assert output["size"] == len(base64.b64decode(output["base64"], validate=True)) > 0
+    for name, slot in slots.items():
+        assert counts[name] >= (0 if slot.get("optional") else 1), f"no output {name}"
+        assert counts[name] <= slot.get("many", {"max": 1})["max"]
+    return [(each["name"], each["media_type"], each["sha256"]) for each in answer.get("outputs", [])]
+
+
+# ---- what works
+
+
+def test_the_catalogue_is_that_of_the_modules_that_are_built(catalogue):
+    built = {path.stem for path in stack_module.BUILD.glob("modules/.libs/*.so")}
+    assert set(catalogue) == {name for name, task in TASKS.items() if task["module"] in built}
+
+
+def test_every_task_has_inputs_here():
+    assert set(INPUTS) == set(TASKS)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_has_one_to_four_examples(name):
+    assert 1 <= len(TASKS[name]["examples"]) <= 4
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_property_is_explained(name):
+    """For the documentation, OpenAPI and the form."""
+
+    def check(schema, place):
+        for word, inner in schema.get("properties", {}).items():
+            assert inner.get("description"), f"{place}/{word} has no description"
+            check(inner, f"{place}/{word}")
+        if isinstance(schema.get("items"), dict):
+            check(schema["items"], f"{place}/items")
+
+    check(TASKS[name]["params"], "params")
+    check(TASKS[name].get("result", {}), "result")
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_an_example_works_now_and_as_a_job(stack, catalogue, make, name, example):
+    check_served(catalogue, name)
+    task = catalogue[name]
+    assert example in task["examples"]
+    body = body_of(example["params"], INPUTS[name](make, example["params"]), task.get("inputs", []))
+    later = run_as_job(stack, name, body)
+    assert later.status_code == 200, later.text[:2000]
+    outputs = check_answer(task, later.json())
+    if task.get("mode") == "job":
+        return
+    now = run_now(stack, name, body)
+    assert now.status_code == 200, now.text[:2000]
+    assert now.json()["result"] == later.json()["result"]
+    if name in VARIES:
+        outputs, now_outputs = ([each[:2] for each in found] for found in (outputs, check_answer(task, now.json())))
+        assert now_outputs == outputs
+    else:
+        assert check_answer(task, now.json()) == outputs
+
+
+def test_the_documentation_has_the_same_examples():
+    page = (ROOT / "docs" / "tasks.md").read_text()
+    sections = dict(re.findall(r"^## ([\w.]+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert {name for name in sections if name in TASKS} == set(TASKS)
+    for name, task in TASKS.items():
+        rows = re.findall(r"^\| .* \| `(\{.*\})` \|$", sections[name], re.MULTILINE)
+        assert [json.loads(row.replace("\\|", "|")) for row in rows] == [each["params"] for each in task["examples"]]
+
+
+# ---- what does not
+
+
+def wrong_contents(data):
+    yield "empty", b""
+    yield "random bytes", random.Random(7).randbytes(4096)
+    yield "text", b"No picture, no document: a text of a few words.\n" * 20
+    yield "another program's", b"PK\x03\x04" + bytes(200)
+    for i in range(1, CUTS + 1):
+        yield f"cut at {i} of {CUTS + 1}", data[: len(data) * i // (CUTS + 1)]
+
+
+def params_for(make, task, slot):
+    """Parameters of an example that uses this input; it may be one that can be left out."""
+    for example in task["examples"]:
+        if slot["name"] in INPUTS[task["name"]](make, example["params"]):
+            return example["params"]
+    raise AssertionError(f"no example of {task['name']} uses its input {slot['name']}")
+
+
+SLOTS = [pytest.param(name, slot, id=f"{name}-{slot['name']}") for name, task in TASKS.items() for slot in task.get("inputs", [])]
+
+
+def files_of(stack):
+    """All that there is below the stack's folder but logs and the database, which writes when it likes."""
+    return {path for path in stack.var.rglob("*") if path.relative_to(stack.var).parts[0] not in ("log", "postgres")}
+
+
+@pytest.fixture
+def unharmed(stack):
+    """No executor failed meanwhile, and no file has come."""
+    files = files_of(stack)
+    failed = stack.pool()["exits"]["executors"]["failed"]
+    yield
+    assert stack.pool()["exits"]["executors"]["failed"] == failed
+    assert files_of(stack) == files
+
+
+@pytest.mark.parametrize(("name", "slot"), SLOTS)
+def test_bad_content_costs_its_run_a_problem_and_nothing_else(stack, catalogue, make, unharmed, name, slot):
+    check_served(catalogue, name)
+    task = catalogue[name]
+    params = params_for(make, task, slot)
+    good = INPUTS[name](make, params)
+    for media_type in [good[slot["name"]][0][1], *slot.get("media_types", [])]:
+        data = make.of_type(media_type)[0]
+        for what, content in wrong_contents(data):
+            body = body_of(params, {**good, slot["name"]: [(content, media_type)]}, task["inputs"])
+            answer = run_now(stack, name, body)
+            if answer.status_code == 200:
+                assert what.startswith("cut") and media_type in READ_IN_PART, f"{media_type}, {what}"
+                check_answer(task, answer.json())
+            else:
+                detail = problem_of(answer, "invalid-input", 422)["detail"]
+                assert detail[0].isupper() and detail.endswith("."), detail
+    answer = run_now(stack, name, body_of(params, good, task["inputs"]))
+    assert answer.status_code == 200, answer.text[:2000]

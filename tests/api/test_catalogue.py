@@ -54,6 +54,15 @@ class Makers:
             data = documents.qpdf(data, "--encrypt", params["password"], "owner", "256", "--")
         return data, "application/pdf"
 
+    def scan(self, params):
+        """A page with a few words, or the only line of a small one."""
+        writer = documents.Writer()
+        if params.get("page_segmentation") == "single_line":
+            tree, _ = documents.pages_of(writer, [documents.shown([(10, 12, "12345.67")], 20)], size=(160, 40))
+        else:
+            tree, _ = documents.pages_of(writer, [documents.shown([(20, 60, "The quick brown fox"), (20, 30, "jumps over it")], 18)], size=(240, 90))
+        return writer.file(writer.add(b"<< /Type /Catalog /Pages %d 0 R >>" % tree)), "application/pdf"
+
     def of_type(self, media_type):
         return (self.pdf, media_type) if media_type == "application/pdf" else self.picture(media_type)
 
@@ -63,11 +72,12 @@ INPUTS = {
     "demo.sum_squares": lambda make, params: {},
     "image.inspect": lambda make, params: {"image": [make.picture()]},
     "image.transform": lambda make, params: {"image": [make.picture()]},
+    "ocr.recognize": lambda make, params: {"document": [make.scan(params)]},
     "pdf.inspect": lambda make, params: {"document": [make.document(params)]},
     "pdf.render": lambda make, params: {"document": [make.document(params)]},
 }
-# Tasks whose outputs differ from run to run, and why.
-VARIES = {}
+# Outputs that differ from run to run, and why.
+VARIES = {("ocr.recognize", "application/pdf"): "it has the time at which it was made"}
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +121,7 @@ EXAMPLES = [pytest.param(name, example, id=f"{name}-{i}") for name, task in TASK
 
 
 def check_answer(task, answer):
-    """Does it keep what the descriptor says? Its outputs, without their bytes."""
+    """Does it keep what the descriptor says? Its outputs: name, media type, and what their bytes are known by."""
     jsonschema.Draft202012Validator(task["result"]).validate(answer.get("result", {}))
     slots = {slot["name"]: slot for slot in task.get("outputs", [])}
     counts = dict.fromkeys(slots, 0)
@@ -123,7 +133,8 @@ def check_answer(task, answer):
     for name, slot in slots.items():
         assert counts[name] >= (0 if slot.get("optional") else 1), f"no output {name}"
         assert counts[name] <= slot.get("many", {"max": 1})["max"]
-    return [(each["name"], each["media_type"], each["sha256"]) for each in answer.get("outputs", [])]
+    return [(each["name"], each["media_type"], (task["name"], each["media_type"]) in VARIES or each["sha256"])
+            for each in answer.get("outputs", [])]  # fmt: skip
 
 
 # ---- what works
@@ -172,11 +183,7 @@ def test_an_example_works_now_and_as_a_job(stack, catalogue, make, name, example
     now = run_now(stack, name, body)
     assert now.status_code == 200, now.text[:2000]
     assert now.json()["result"] == later.json()["result"]
-    if name in VARIES:
-        outputs, now_outputs = ([each[:2] for each in found] for found in (outputs, check_answer(task, now.json())))
-        assert now_outputs == outputs
-    else:
-        assert check_answer(task, now.json()) == outputs
+    assert check_answer(task, now.json()) == outputs
 
 
 def test_the_documentation_has_the_same_examples():
@@ -238,7 +245,8 @@ def test_bad_content_costs_its_run_a_problem_and_nothing_else(stack, catalogue, 
             body = body_of(params, {**good, slot["name"]: [(content, media_type)]}, task["inputs"])
             answer = run_now(stack, name, body)
             if answer.status_code == 200:
-                assert what.startswith("cut") and media_type in READ_IN_PART, f"{media_type}, {what}"
+                is_partial = media_type in READ_IN_PART or name in READS_HEADERS
+                assert is_partial and what.startswith("cut"), f"{media_type}, {what}"
                 check_answer(task, answer.json())
             else:
                 detail = problem_of(answer, "invalid-input", 422)["detail"]

@@ -27,6 +27,7 @@ static int init(struct error *reterr)
 static const struct task tasks[] = {
     {"pdf.inspect", pdf_inspect},
     {"pdf.render", pdf_render},
+    {"pdf.text", pdf_text},
     {NULL, NULL},
 };
 

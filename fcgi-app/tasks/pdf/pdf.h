@@ -9,5 +9,6 @@
 
 int pdf_inspect(struct run *run, struct error *reterr);
 int pdf_render(struct run *run, struct error *reterr);
+int pdf_text(struct run *run, struct error *reterr);
 
 #endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pdf.text: the text that stands in a document, page by page. Nothing is recognized: pages that are
+ * pictures have none.
+ */
+#include "tasks/pdf/pdf.h"
+
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "tasks/pdf/document.h"
+#include "tasks/pdf/selection.h"
+#include "tasks/pdf/words.h"
+
+struct extraction {
+    struct document document;
+    struct selection selection;
+    bool is_physical;
+    struct run_output *text, *words; /* NULL where not asked for */
+    cJSON *unreadable, *damaged;     /* damaged: numbers of pages that have errors, and text */
+    double characters, word_count;
+    int word_pages; /* written to `words` */
+};
+
+static const cJSON *param(const struct run *run, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(run_params(run), name);
+}
+
+static bool is_included(const struct run *run, const char *name)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, param(run, "include"))
+    {
+        if (strcmp(item->valuestring, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int write_string(struct run_output *out, GString *string, struct error *reterr)
+{
+    int result = run_write(out, string->str, string->len, reterr);
+    g_string_free(string, TRUE);
+    return result;
+}
+
+/* Words as JSON. */
+
+static int append_word(GString *out, const struct word *w, int line, struct error *reterr)
+{
+    char *text = g_utf8_make_valid(w->text, (gssize)w->size);
+    cJSON *string = cJSON_CreateString(text);
+    char *quoted = string != NULL ? cJSON_PrintUnformatted(string) : NULL;
+
+    if (quoted != NULL)
+        g_string_append_printf(
+            out,
+            "{\"text\":%s,\"line\":%d,\"left\":%.2f,\"top\":%.2f,\"width\":%.2f,\"height\":%.2f}",
+            quoted, line, w->box.left, w->box.top, w->box.right - w->box.left,
+            w->box.bottom - w->box.top);
+    bool is_done = quoted != NULL;
+    cJSON_free(quoted);
+    cJSON_Delete(string);
+    g_free(text);
+    return is_done ? 0 : error_internal(reterr, "pdf.text: out of memory");
+}
+
+static int write_words(struct extraction *x, int number, PopplerPage *page,
+                       const struct page_words *p, struct error *reterr)
+{
+    double width, height;
+    int line = 0;
+    GString *out = g_string_new(x->word_pages++ > 0 ? ",\n" : "{\"pages\":[\n");
+
+    poppler_page_get_size(page, &width, &height);
+    g_string_append_printf(out, "{\"page\":%d,\"width\":%.2f,\"height\":%.2f,\"words\":[", number,
+                           width, height);
+    for (int i = 0; i < p->count; i++) {
+        line += p->words[i].starts_line;
+        g_string_append(out, i > 0 ? ",\n" : "\n");
+        if (append_word(out, &p->words[i], line, reterr) != 0) {
+            g_string_free(out, TRUE);
+            return -1;
+        }
+    }
+    g_string_append(out, "]}");
+    return write_string(x->words, out, reterr);
+}
+
+static int end_words(const struct extraction *x, struct error *reterr)
+{
+    const char *end = x->word_pages > 0 ? "\n]}\n" : "{\"pages\":[]}\n";
+    return x->words != NULL ? run_write(x->words, end, strlen(end), reterr) : 0;
+}
+
+/* Pages. */
+
+static int write_page(struct extraction *x, int number, PopplerPage *page,
+                      const struct page_words *p, struct error *reterr)
+{
+    x->characters += p->characters;
+    x->word_count += p->count;
+    if (x->text != NULL) {
+        GString *text = x->is_physical ? page_words_layout(p) : page_words_reading(p);
+        if (write_string(x->text, text, reterr) != 0)
+            return -1;
+    }
+    return x->words != NULL ? write_words(x, number, page, p, reterr) : 0;
+}
+
+/* An error in a page that has text may have cost some of it; nobody can tell. */
+static int note_errors(struct extraction *x, int number, bool has_text, struct error *reterr)
+{
+    if (!has_text)
+        return document_note(x->unreadable, number,
+                             "The content is damaged, and no text can be read.", reterr);
+    if (!cJSON_AddItemToArray(x->damaged, cJSON_CreateNumber(number)))
+        return error_internal(reterr, "pdf.text: out of memory");
+    return 0;
+}
+
+static int read_page(struct extraction *x, int number, struct error *reterr)
+{
+    int errors = x->document.errors;
+    PopplerPage *page = document_page(&x->document, number);
+    struct page_words p;
+
+    if (page == NULL)
+        return document_note(x->unreadable, number, NULL, reterr);
+    page_words_read(&p, page);
+    int result = write_page(x, number, page, &p, reterr);
+    if (result == 0 && x->document.errors > errors)
+        result = note_errors(x, number, p.count > 0, reterr);
+    page_words_release(&p);
+    g_object_unref(page);
+    return result;
+}
+
+/* Each page ends with a form feed, one without text too: the n-th is the selection's n-th. */
+static int read_pages(struct extraction *x, struct error *reterr)
+{
+    const struct selection *s = &x->selection;
+    for (int i = 0; i < s->count; i++) {
+        if (!run_progress(x->document.run, (double)i / s->count, "pages"))
+            return error_set(reterr, ERR_STOPPED, "stopped");
+        if (read_page(x, s->pages[i], reterr) != 0)
+            return -1;
+        if (x->text != NULL && run_write(x->text, "\f", 1, reterr) != 0)
+            return -1;
+    }
+    if (cJSON_GetArraySize(x->unreadable) == s->count)
+        return error_set(reterr, ERR_INVALID_INPUT, "No %spage of the input %s can be read.",
+                         s->count < x->document.pages ? "selected " : "", x->document.input->name);
+    return end_words(x, reterr);
+}
+
+static int extract(struct extraction *x, struct run *run, struct error *reterr)
+{
+    cJSON *result = cJSON_CreateObject();
+
+    x->is_physical = strcmp(param(run, "layout")->valuestring, "physical") == 0;
+    if (is_included(run, "text"))
+        x->text = run_output(run, "text", "text/plain");
+    if (is_included(run, "words"))
+        x->words = run_output(run, "words", "application/json");
+    cJSON_AddNumberToObject(result, "pages", x->document.pages);
+    cJSON_AddNumberToObject(result, "selected", x->selection.count);
+    x->unreadable = cJSON_AddArrayToObject(result, "unreadable");
+    x->damaged = cJSON_AddArrayToObject(result, "damaged");
+    if (x->damaged == NULL || read_pages(x, reterr) != 0) {
+        cJSON_Delete(result);
+        return x->damaged == NULL ? error_internal(reterr, "pdf.text: out of memory") : -1;
+    }
+    cJSON_AddNumberToObject(result, "words", x->word_count);
+    cJSON_AddNumberToObject(result, "characters", x->characters);
+    run_result(run, result);
+    return 0;
+}
+
+int pdf_text(struct run *run, struct error *reterr)
+{
+    struct extraction x = {0};
+    const char *select = cJSON_GetStringValue(param(run, "select"));
+    int result = document_open(&x.document, run, "document", 0, document_password(run), reterr);
+
+    if (result == 0)
+        result = selection_parse(&x.selection, "select", select, x.document.pages,
+                                 (int)run_limit(run, "max_pages"), reterr);
+    if (result == 0)
+        result = extract(&x, run, reterr);
+    selection_release(&x.selection);
+    document_release(&x.document);
+    return result;
+}

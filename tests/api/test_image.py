@@ -84,6 +84,7 @@ def test_a_photograph_is_inspected(stack, photo):
     seen = inspect(stack, *photo(PHOTO))
     assert {**seen, "sha256": ""} == {
         "format": "jpeg", "width": 2725, "height": 2225, "pages": 1, "alpha": False, "orientation": 1, "sha256": "",
+        "colour_space": "rgb", "channels": 3, "bits_per_sample": 8, "is_progressive": False, "metadata_omitted": 0,
     }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ static int init(struct error *reterr)
 }
 
 static const struct task tasks[] = {
+    {"image.compare", image_compare},
     {"image.inspect", image_inspect},
     {"image.transform", image_transform},
     {NULL, NULL},

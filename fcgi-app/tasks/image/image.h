@@ -306,8 +306,9 @@ bool image_type_is_writable(enum image_type type);
 int picture_save(struct picture *p, const struct save_request *request, size_t *ret_size,
                  struct error *reterr);
 
-/* The tasks: transform.c, inspect.c */
+/* The tasks: transform.c, inspect.c, compare.c */
 int image_transform(struct run *run, struct error *reterr);
 int image_inspect(struct run *run, struct error *reterr);
+int image_compare(struct run *run, struct error *reterr);
 
 #endif

@@ -22,8 +22,8 @@ static int to_srgb(double linear)
 }
 
 /* Cosines along one side as the file has it, at each cell's place in the upright picture. */
-static void make_waves(double waves[COMPONENTS][MINIATURE_SIDE], const struct miniature *m, int cells,
-                       int length, bool is_backward)
+static void make_waves(double waves[COMPONENTS][MINIATURE_SIDE], const struct miniature *m,
+                       int cells, int length, bool is_backward)
 {
     for (int c = 0; c < cells; c++) {
         int first = c * m->factor, end = VIPS_MIN(first + m->factor, length);
@@ -36,8 +36,8 @@ static void make_waves(double waves[COMPONENTS][MINIATURE_SIDE], const struct mi
 }
 
 static void add_cell(struct factors *f, const double linear[3], double weight,
-                     double waves_x[COMPONENTS][MINIATURE_SIDE], double waves_y[COMPONENTS][MINIATURE_SIDE],
-                     int x, int y, bool is_lying)
+                     double waves_x[COMPONENTS][MINIATURE_SIDE],
+                     double waves_y[COMPONENTS][MINIATURE_SIDE], int x, int y, bool is_lying)
 {
     for (int j = 0; j < f->y; j++)
         for (int i = 0; i < f->x; i++) {

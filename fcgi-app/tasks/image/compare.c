@@ -100,8 +100,9 @@ static int prepare(struct comparison *c, struct picture *p, uint64_t *ret_hash,
     if (result == 0)
         *ret_hash = hash_phash(&m);
     miniature_release(&m);
-    if (result != 0 || picture_reopen(p, 1, &all, reterr) != 0 || colour_to_srgb(p, reterr) != 0 ||
-        colour_flatten(p, c->background, reterr) != 0 || turn_upright(p, reterr) != 0)
+    if (result != 0 || picture_reopen(p, 1, &all, reterr) != 0 ||
+        colour_to_srgb(p, false, reterr) != 0 || colour_flatten(p, c->background, reterr) != 0 ||
+        turn_upright(p, reterr) != 0)
         return -1;
     return resize(p, c->width, c->height, reterr);
 }

@@ -279,7 +279,8 @@ static int add_full_figures(struct inspection *in, struct error *reterr)
     struct statistics s = {0};
     int result = -1;
 
-    if (colour_to_srgb(&in->picture, reterr) == 0 && pixels_open(&px, &in->picture, reterr) == 0 &&
+    if (colour_to_srgb(&in->picture, false, reterr) == 0 &&
+        pixels_open(&px, &in->picture, reterr) == 0 &&
         statistics_init(&s, px.width, px.height, background_of(in->params), reterr) == 0)
         result = read_all(&s, &px, reterr);
     if (result == 0 && in->includes[INCLUDE_ENTROPY])

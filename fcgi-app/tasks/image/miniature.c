@@ -60,7 +60,7 @@ int miniature_make(struct miniature *m, struct picture *p, struct colour backgro
                    struct error *reterr)
 {
     *m = (struct miniature){.background = background, .turn = turn_from_exif(p->orientation)};
-    if (decode_small(p, reterr) != 0 || colour_to_srgb(p, reterr) != 0)
+    if (decode_small(p, reterr) != 0 || colour_to_srgb(p, false, reterr) != 0)
         return -1;
     m->source_width = p->image->Xsize;
     m->source_height = p->image->Ysize;

@@ -70,6 +70,7 @@ class Makers:
 # What each task is given, by its parameters: inputs by name, each a list of (bytes, media type).
 INPUTS = {
     "demo.sum_squares": lambda make, params: {},
+    "image.compare": lambda make, params: {"image": [make.picture()], "reference": [make.picture("image/jpeg")]},
     "image.inspect": lambda make, params: {"image": [make.picture()]},
     "image.transform": lambda make, params: {"image": [make.picture()]},
     "ocr.recognize": lambda make, params: {"document": [make.scan(params)]},

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-SKIPPED = {".git", "build", "var", "m4", "build-aux", "autom4te.cache", "__pycache__", ".pytest_cache"}
+SKIPPED = {".git", "build", "results", "var", "m4", "build-aux", "autom4te.cache", "__pycache__", ".pytest_cache"}
 SKIPPED |= {"corpus", "crashers"}  # of tests/fuzz: inputs
 GENERATED = {"configure", "configure~", "aclocal.m4", "config.h.in", "Makefile.in"}
 

@@ -78,13 +78,20 @@ struct run *fake_run_new(const char *descriptor, const char *params)
     return run;
 }
 
-void fake_run_free(struct run *run)
+void fake_run_reset(struct run *run)
 {
     for (int i = 0; i < run->output_count; i++)
         free(run->outputs[i].bytes);
+    memset(run->outputs, 0, sizeof(run->outputs));
+    run->output_count = run->progress_calls = 0;
+    run_result(run, NULL);
+}
+
+void fake_run_free(struct run *run)
+{
+    fake_run_reset(run);
     cJSON_Delete(run->descriptor);
     cJSON_Delete(run->params);
-    cJSON_Delete(run->result);
     free(run);
 }
 

@@ -26,6 +26,9 @@ struct run_output {
 struct run *fake_run_new(const char *descriptor, const char *params);
 void fake_run_free(struct run *run);
 
+/* Forget what came out: it can be computed again, with the same parameters and inputs. */
+void fake_run_reset(struct run *run);
+
 /* The bytes are the caller's and stay until the run is freed. */
 void fake_run_input(struct run *run, const char *name, const char *media_type, const void *bytes,
                     size_t size);

@@ -92,9 +92,7 @@ def catalogue(stack):
 
 
 def check_served(catalogue, name):
-    module = TASKS[name]["module"]
-    if not (stack_module.BUILD / f"modules/.libs/{module}.so").exists():
-        pytest.skip(f"the module {module} is not built: its libraries are missing")
+    stack_module.skip_without_module(name)
     assert name in catalogue
 
 

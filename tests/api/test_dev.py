@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 
+import pictures
 import pytest
 import stack as stack_module
 from stack import DAEMONS, children, wait_until
@@ -211,3 +212,23 @@ def test_status_names_what_runs(start_stack):
     for name in DAEMONS:
         assert str(own.pid(name)) in said
     assert own.url in said
+
+
+def test_the_demo_shows_a_task_of_each_module_without_any_data(start_stack, tmp_path):
+    own = start_stack()
+    own.env["GANGSAW_SHARED_DATA"] = str(tmp_path)
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(pictures.png(120, 100, pictures.gradient))
+    shown = own.dev("demo", picture).stdout
+    built = {path.stem for path in stack_module.BUILD.glob("modules/.libs/*.so")}
+    if "image" in built:
+        assert '"width":120' in shown and "computed as a job: the same bytes" in shown
+    if "pdf" in built:
+        text, drawn = shown.partition("v1/tasks/pdf.text")[2], own.var / "demo" / "page.png"
+        assert "through one log at a time." in text.partition("$ curl")[0]
+        assert pictures.look(drawn.read_bytes()) == ("png", 1167, 556)
+        subprocess.run(["qpdf", "--check", own.var / "demo" / "document.pdf"], check=True, timeout=60)
+    if {"pdf", "ocr"} <= built:
+        seen = shown.partition("v1/tasks/ocr.recognize")[2].partition("$ curl")[0]
+        assert "blades" in seen and "one log" in seen
+    assert '{"sum":"333332833333500000"}' in shown

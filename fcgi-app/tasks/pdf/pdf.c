@@ -25,6 +25,7 @@ static int init(struct error *reterr)
 }
 
 static const struct task tasks[] = {
+    {"pdf.assemble", pdf_assemble},
     {"pdf.inspect", pdf_inspect},
     {"pdf.render", pdf_render},
     {"pdf.text", pdf_text},

@@ -7,6 +7,7 @@
 
 #include "tasks/task.h"
 
+int pdf_assemble(struct run *run, struct error *reterr);
 int pdf_inspect(struct run *run, struct error *reterr);
 int pdf_render(struct run *run, struct error *reterr);
 int pdf_text(struct run *run, struct error *reterr);

@@ -74,11 +74,15 @@ INPUTS = {
     "image.inspect": lambda make, params: {"image": [make.picture()]},
     "image.transform": lambda make, params: {"image": [make.picture()]},
     "ocr.recognize": lambda make, params: {"document": [make.scan(params)]},
+    "pdf.assemble": lambda make, params: {"document": [make.document(params), make.scan(params)]},
     "pdf.inspect": lambda make, params: {"document": [make.document(params)]},
     "pdf.render": lambda make, params: {"document": [make.document(params)]},
 }
 # Outputs that differ from run to run, and why.
-VARIES = {("ocr.recognize", "application/pdf"): "it has the time at which it was made"}
+VARIES = {
+    ("ocr.recognize", "application/pdf"): "it has the time at which it was made",
+    ("pdf.assemble", "application/pdf"): "it is encrypted with random numbers",
+}
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@
  */
 #include "tasks/pdf/assemble.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -13,7 +14,8 @@
 #include "tasks/pdf/pdf.h"
 #include "tasks/pdf/selection.h"
 
-#define OUTPUTS_MAX 500  /* as the descriptor has it */
+#define OUTPUTS_MAX 500 /* as the descriptor has it */
+#define STACK_BYTES ((size_t)1 << 30)
 #define PASSWORD_MAX 127 /* bytes that AES-256 in PDF takes */
 
 struct job {
@@ -84,8 +86,7 @@ static int parse_protection(const cJSON *encrypt, struct protection *ret_protect
                                           .may_copy = may(list, "copy"),
                                           .may_annotate = may(list, "annotate"),
                                           .may_fill_forms = may(list, "fill_forms"),
-                                          .may_assemble = may(list, "assemble"),
-                                          .may_access = may(list, "accessibility")};
+                                          .may_assemble = may(list, "assemble")};
     return 0;
 }
 
@@ -199,12 +200,36 @@ static int write_all(struct job *j, struct error *reterr)
     return 0;
 }
 
+static cJSON *describe(const struct source *s)
+{
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddNumberToObject(object, "pages", s->pages);
+    cJSON_AddBoolToObject(object, "encrypted", s->is_encrypted);
+    cJSON_AddBoolToObject(object, "repaired", s->warnings > 0 || s->is_miscounted);
+    cJSON_AddNumberToObject(object, "warnings", s->warnings);
+    return object;
+}
+
+static void note_holes(const struct job *j, int i, cJSON *unreadable)
+{
+    const GArray *holes = j->sources[i].holes;
+
+    for (guint k = 0; k < holes->len; k++) {
+        cJSON *note = cJSON_CreateObject();
+        cJSON_AddNumberToObject(note, "document", i + 1);
+        cJSON_AddNumberToObject(note, "page", g_array_index(holes, int, k));
+        cJSON_AddStringToObject(note, "detail", "The page is missing or damaged.");
+        cJSON_AddItemToArray(unreadable, note);
+    }
+}
+
 static void set_result(struct job *j)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "pages", j->leaf_count);
     cJSON *outputs = cJSON_AddArrayToObject(object, "outputs");
     cJSON *documents = cJSON_AddArrayToObject(object, "documents");
+    cJSON *unreadable = cJSON_AddArrayToObject(object, "unreadable");
     int size = j->split > 0 ? j->split : j->leaf_count;
 
     for (int at = 0; at < j->leaf_count; at += size) {
@@ -213,31 +238,61 @@ static void set_result(struct job *j)
         cJSON_AddItemToArray(outputs, each);
     }
     for (int i = 0; i < j->source_count; i++) {
-        struct source *s = &j->sources[i];
-        cJSON *each = cJSON_CreateObject();
-        source_count_warnings(s);
-        cJSON_AddNumberToObject(each, "pages", s->pages);
-        cJSON_AddBoolToObject(each, "encrypted", s->is_encrypted);
-        cJSON_AddBoolToObject(each, "repaired", s->warnings > 0);
-        cJSON_AddNumberToObject(each, "warnings", s->warnings);
-        cJSON_AddItemToArray(documents, each);
+        /* A source that the result was made of has the warnings of all of them. */
+        if (j->source_count == 1 || size < j->leaf_count || i != j->leaves[0].source)
+            source_count_warnings(&j->sources[i]);
+        cJSON_AddItemToArray(documents, describe(&j->sources[i]));
+        note_holes(j, i, unreadable);
     }
     run_result(j->run, object);
 }
 
+static int assemble(struct job *j, struct error *reterr)
+{
+    if (parse(j, reterr) != 0 || open_sources(j, reterr) != 0 || choose_pages(j, reterr) != 0 ||
+        write_all(j, reterr) != 0)
+        return -1;
+    set_result(j);
+    return 0;
+}
+
+static void release(struct job *j)
+{
+    for (int i = 0; i < j->source_count; i++)
+        source_release(&j->sources[i]);
+    g_free(j->sources);
+    g_free(j->leaves);
+}
+
+struct call {
+    struct run *run;
+    struct error *reterr;
+    int result;
+};
+
+static void *assemble_there(void *call)
+{
+    struct call *c = call;
+    struct job j = {.run = c->run};
+    c->result = assemble(&j, c->reterr);
+    release(&j);
+    return NULL;
+}
+
+/* qpdf calls itself for each object that points to another: a chain of a million objects, which a
+ * file of 50 MB may be, takes a deep stack. What is not used of it costs nothing. */
 int pdf_assemble(struct run *run, struct error *reterr)
 {
-    struct job j = {.run = run};
-    int result = -1;
+    struct call call = {.run = run, .reterr = reterr, .result = -1};
+    pthread_attr_t attributes;
+    pthread_t thread;
 
-    if (parse(&j, reterr) == 0 && open_sources(&j, reterr) == 0 && choose_pages(&j, reterr) == 0 &&
-        write_all(&j, reterr) == 0) {
-        set_result(&j);
-        result = 0;
-    }
-    for (int i = 0; i < j.source_count; i++)
-        source_release(&j.sources[i]);
-    g_free(j.sources);
-    g_free(j.leaves);
-    return result;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    int failed = pthread_create(&thread, &attributes, assemble_there, &call);
+    pthread_attr_destroy(&attributes);
+    if (failed != 0)
+        return error_internal(reterr, "no thread for qpdf: %s", g_strerror(failed));
+    pthread_join(thread, NULL);
+    return call.result;
 }

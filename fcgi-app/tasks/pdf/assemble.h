@@ -22,7 +22,7 @@ struct protection {
     bool is_wanted;
     const char *user_password, *owner_password;
     bool may_print, may_print_well, may_modify, may_copy, may_annotate, may_fill_forms,
-        may_assemble, may_access;
+        may_assemble;
 };
 
 struct write_request {

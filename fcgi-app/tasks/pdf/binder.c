@@ -25,12 +25,11 @@ static const struct source *source_of(const struct binder *b, const struct leaf 
     return &b->assembly->sources[leaf->source];
 }
 
-/* The last page of the document in the making turns as asked. It may be a copy of one that was
- * turned already: what counts is what its source has. */
-static void rotate_last(struct binder *b, const struct leaf *leaf)
+/* A page of the document in the making turns as asked. It may be a copy of one that was turned
+ * already: what counts is what its source has. */
+static void rotate_page(struct binder *b, const struct leaf *leaf, qpdf_oh page)
 {
     int rotate = source_of(b, leaf)->page[leaf->page].rotate, rotate_now = 0;
-    qpdf_oh page = qpdf_get_page_n(b->qpdf, (size_t)qpdf_get_num_pages(b->qpdf) - 1);
     qpdf_oh now = qpdf_oh_get_key(b->qpdf, page, "/Rotate");
 
     if (leaf->rotate != 0)
@@ -43,7 +42,6 @@ static void rotate_last(struct binder *b, const struct leaf *leaf)
         qpdf_oh_replace_key(b->qpdf, page, "/Rotate", value);
         qpdf_oh_release(b->qpdf, value);
     }
-    qpdf_oh_release(b->qpdf, page);
 }
 
 static int add_page(struct binder *b, const struct leaf *leaf, struct error *reterr)
@@ -53,7 +51,9 @@ static int add_page(struct binder *b, const struct leaf *leaf, struct error *ret
     if ((qpdf_add_page(b->qpdf, from->qpdf, from->page[leaf->page].object, QPDF_FALSE) &
          QPDF_ERRORS) != 0)
         return source_failed(b->qpdf, from->name, false, reterr);
-    rotate_last(b, leaf);
+    qpdf_oh page = qpdf_get_page_n(b->qpdf, (size_t)qpdf_get_num_pages(b->qpdf) - 1);
+    rotate_page(b, leaf, page);
+    qpdf_oh_release(b->qpdf, page);
     return 0;
 }
 
@@ -70,14 +70,14 @@ static int add_pages(struct binder *b, const struct leaf *leaves, int count, str
     return 0;
 }
 
-/* How many of the first leaves are the source's own pages as they lie there. */
-static int count_kept(const struct source *s, int index, const struct leaf *leaves, int count)
+/* Do the first leaves say that all pages of the source stay, in their order? A tree that is wrong
+ * is made anew. */
+static bool is_whole(const struct source *s, int index, const struct leaf *leaves, int count)
 {
     int n = 0;
-    while (n < count && n < s->pages && leaves[n].source == index && leaves[n].page == n &&
-           leaves[n].rotate == 0)
+    while (n < count && n < s->pages && leaves[n].source == index && leaves[n].page == n)
         n++;
-    return n;
+    return n == s->pages && !s->is_miscounted;
 }
 
 /* Pages that are not wanted any more would live on where outlines and links point to them. */
@@ -89,37 +89,50 @@ static void forget_page(qpdf_data qpdf, qpdf_oh page)
     qpdf_oh_release(qpdf, null);
 }
 
-/* Take the document's pages from the `kept`th on out; from the end, where that costs nothing. */
-static int remove_pages(struct binder *b, const struct source *s, int kept, struct error *reterr)
+/* Take all pages out at once: qpdf_remove_page() copies the list of pages for each. What they had
+ * inherited they have themselves by now. */
+static int empty_tree(struct binder *b, const struct source *s, struct error *reterr)
 {
-    for (int i = s->pages - 1; i >= kept; i--) {
-        if (!run_progress(b->assembly->run, b->assembly->begin, "removing pages"))
-            return set_stopped(reterr);
-        if ((qpdf_remove_page(b->qpdf, s->page[i].object) & QPDF_ERRORS) != 0)
-            return source_failed(b->qpdf, s->name, false, reterr);
-    }
+    qpdf_oh root = qpdf_get_root(b->qpdf), tree = qpdf_oh_get_key(b->qpdf, root, "/Pages");
+
+    qpdf_oh_replace_key(b->qpdf, tree, "/Kids", qpdf_oh_new_array(b->qpdf));
+    qpdf_oh_replace_key(b->qpdf, tree, "/Count", qpdf_oh_new_integer(b->qpdf, 0));
+    if ((qpdf_update_all_pages_cache(b->qpdf) & QPDF_ERRORS) != 0)
+        return source_failed(b->qpdf, s->name, false, reterr);
     return 0;
 }
 
+static void forget_unused(struct binder *b, const struct leaf *leaves, int count)
+{
+    int index = leaves[0].source;
+    const struct source *s = &b->assembly->sources[index];
+    bool *is_used = g_new0(bool, s->pages);
+
+    for (int i = 0; i < count; i++)
+        if (leaves[i].source == index)
+            is_used[leaves[i].page] = true;
+    for (int i = 0; i < s->pages; i++)
+        if (!is_used[i])
+            forget_page(b->qpdf, s->page[i].object);
+    g_free(is_used);
+}
+
+/* Make the result of the source that the first page comes from. */
 static int change_source(struct binder *b, const struct leaf *leaves, int count,
                          struct error *reterr)
 {
     int index = leaves[0].source;
     const struct source *s = &b->assembly->sources[index];
-    int kept = count_kept(s, index, leaves, count);
-    bool *is_used = g_new0(bool, s->pages);
-    int result = remove_pages(b, s, kept, reterr);
 
-    if (result == 0)
-        result = add_pages(b, leaves + kept, count - kept, reterr);
-    for (int i = 0; i < count; i++)
-        if (leaves[i].source == index)
-            is_used[leaves[i].page] = true;
-    for (int i = 0; result == 0 && i < s->pages; i++)
-        if (!is_used[i])
-            forget_page(b->qpdf, s->page[i].object);
-    g_free(is_used);
-    return result;
+    if (is_whole(s, index, leaves, count)) {
+        for (int i = 0; i < s->pages; i++)
+            rotate_page(b, &leaves[i], s->page[i].object);
+        return add_pages(b, leaves + s->pages, count - s->pages, reterr);
+    }
+    if (empty_tree(b, s, reterr) != 0 || add_pages(b, leaves, count, reterr) != 0)
+        return -1;
+    forget_unused(b, leaves, count);
+    return 0;
 }
 
 static void on_progress(int percent, void *binder)
@@ -130,12 +143,13 @@ static void on_progress(int percent, void *binder)
         b->is_stopped = true;
 }
 
+/* With AES-256 extracting for accessibility is always allowed. */
 static void protect(qpdf_data qpdf, const struct protection *p)
 {
     enum qpdf_r3_print_e print = !p->may_print       ? qpdf_r3p_none
                                  : p->may_print_well ? qpdf_r3p_full
                                                      : qpdf_r3p_low;
-    qpdf_set_r6_encryption_parameters2(qpdf, p->user_password, p->owner_password, p->may_access,
+    qpdf_set_r6_encryption_parameters2(qpdf, p->user_password, p->owner_password, QPDF_TRUE,
                                        p->may_copy, p->may_assemble, p->may_annotate,
                                        p->may_fill_forms, p->may_modify, print, QPDF_TRUE);
 }

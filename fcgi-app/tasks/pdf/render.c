@@ -24,7 +24,7 @@ struct render {
 
     struct document document;
     struct selection selection;
-    double *page_dpi; /* of each selected page; 0: it cannot be read */
+    double *page_dpi; /* of each selected page that can be read */
     cJSON *rendered, *unreadable;
 };
 
@@ -86,7 +86,7 @@ static int measure_page(struct render *r, int i, struct error *reterr)
 {
     struct raster_size size;
     int number = r->selection.pages[i], result = 0;
-    PopplerPage *page = poppler_document_get_page(r->document.poppler, number - 1);
+    PopplerPage *page = document_page(&r->document, number);
 
     if (page == NULL)
         return 0;
@@ -119,27 +119,16 @@ static void add_rendered(struct render *r, int page, cairo_surface_t *surface)
     cJSON_AddItemToArray(r->rendered, object);
 }
 
-static void add_unreadable(struct render *r, int page, const char *detail)
-{
-    cJSON *object = cJSON_CreateObject();
-    cJSON_AddNumberToObject(object, "page", page);
-    cJSON_AddStringToObject(object, "detail", detail);
-    cJSON_AddItemToArray(r->unreadable, object);
-}
-
 /* Draw the i-th selected page, and encode it. */
 static int render_page(struct render *r, int i, struct error *reterr)
 {
     int number = r->selection.pages[i], result = -1;
     cairo_surface_t *surface;
     struct error error = {.code = ERR_NONE};
-    PopplerPage *page =
-        r->page_dpi[i] > 0 ? poppler_document_get_page(r->document.poppler, number - 1) : NULL;
+    PopplerPage *page = document_page(&r->document, number);
 
-    if (page == NULL) {
-        add_unreadable(r, number, "The page cannot be read.");
-        return 0;
-    }
+    if (page == NULL)
+        return document_note(r->unreadable, number, NULL, reterr);
     if (raster_page(r->document.run, page, r->page_dpi[i], r->is_transparent, &surface, &error) ==
         0) {
         r->encode.dpi = r->page_dpi[i];
@@ -147,8 +136,7 @@ static int render_page(struct render *r, int i, struct error *reterr)
         result = encode_surface(r->document.run, surface, &r->encode, reterr);
         cairo_surface_destroy(surface);
     } else if (error.code == ERR_INVALID_INPUT) {
-        add_unreadable(r, number, error.detail);
-        result = 0;
+        result = document_note(r->unreadable, number, error.detail, reterr);
     } else {
         *reterr = error;
     }
@@ -187,7 +175,7 @@ static void set_result(struct render *r)
 
 static int render(struct render *r, struct run *run, struct error *reterr)
 {
-    const char *password = cJSON_GetStringValue(param(run, "password"));
+    const char *password = document_password(run);
     const char *select = cJSON_GetStringValue(param(run, "select"));
 
     if (document_open(&r->document, run, "document", 0, password, reterr) != 0 ||

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Opens documents by qpdf. Its own walk through the tree of pages calls itself for each level and
- * makes pages of all leaves: here the tree is looked at first, level by level, so that neither a
- * deep nor an endless one gets that far.
+ * fails for a leaf that is nothing: here the tree is looked at first, level by level, so that
+ * neither a deep nor an endless one gets that far, and what is nothing is left out.
  */
 #include "tasks/pdf/source.h"
 
@@ -36,10 +36,12 @@ struct walk {
     qpdf_data qpdf;
     GHashTable *seen; /* numbers of inner nodes */
     struct level {
-        qpdf_oh kids;
+        qpdf_oh node, kids;
         int next, count;
+        bool has_holes; /* kids that are nothing */
     } levels[TREE_DEPTH_MAX];
     int depth, pages;
+    GArray *holes; /* numbers of pages that are nothing */
 };
 
 /* Go down into a node, if it is one. False: the tree is deeper than any, or comes back to itself.
@@ -55,7 +57,42 @@ static bool descend(struct walk *w, qpdf_oh node)
     }
     if (w->depth == TREE_DEPTH_MAX || (id != 0 && !g_hash_table_add(w->seen, GINT_TO_POINTER(id))))
         return false;
-    w->levels[w->depth++] = (struct level){kids, 0, qpdf_oh_get_array_n_items(w->qpdf, kids)};
+    w->levels[w->depth++] =
+        (struct level){node, kids, 0, qpdf_oh_get_array_n_items(w->qpdf, kids), false};
+    return true;
+}
+
+/* qpdf would fail for them. */
+static void leave_out_holes(struct walk *w, const struct level *l)
+{
+    qpdf_oh kids = qpdf_oh_new_array(w->qpdf);
+
+    for (int i = 0; i < l->count; i++) {
+        qpdf_oh kid = qpdf_oh_get_array_item(w->qpdf, l->kids, i);
+        if (qpdf_oh_is_dictionary(w->qpdf, kid))
+            qpdf_oh_append_item(w->qpdf, kids, kid);
+        qpdf_oh_release(w->qpdf, kid);
+    }
+    qpdf_oh_replace_key(w->qpdf, l->node, "/Kids", kids);
+}
+
+/* The next kid of the deepest level, or one level up. False as descend(). */
+static bool walk_on(struct walk *w)
+{
+    struct level *l = &w->levels[w->depth - 1];
+
+    if (l->next == l->count) {
+        if (l->has_holes)
+            leave_out_holes(w, l);
+        w->depth--;
+        return true;
+    }
+    qpdf_oh kid = qpdf_oh_get_array_item(w->qpdf, l->kids, l->next++);
+    if (qpdf_oh_is_dictionary(w->qpdf, kid))
+        return descend(w, kid);
+    l->has_holes = true;
+    w->pages++;
+    g_array_append_val(w->holes, w->pages);
     return true;
 }
 
@@ -63,30 +100,23 @@ static bool descend(struct walk *w, qpdf_oh node)
 static bool walk_tree(struct walk *w, int max_pages)
 {
     qpdf_oh root = qpdf_get_root(w->qpdf);
+    bool is_sound = descend(w, qpdf_oh_get_key_if_dict(w->qpdf, root, "/Pages"));
 
-    if (!descend(w, qpdf_oh_get_key_if_dict(w->qpdf, root, "/Pages")))
-        return false;
-    while (w->depth > 0 && w->pages <= max_pages) {
-        struct level *l = &w->levels[w->depth - 1];
-        if (l->next == l->count) {
-            w->depth--;
-            continue;
-        }
-        qpdf_oh kid = qpdf_oh_get_array_item(w->qpdf, l->kids, l->next++);
-        if (!descend(w, kid))
-            return false;
-    }
+    while (is_sound && w->depth > 0 && w->pages <= max_pages)
+        is_sound = walk_on(w);
     qpdf_oh_release_all(w->qpdf);
-    return true;
+    return is_sound;
 }
 
-static int check_tree(const struct source *s, int max_pages, double limit, struct error *reterr)
+static int mend_tree(struct source *s, int max_pages, double limit, struct error *reterr)
 {
     struct walk *w = g_new0(struct walk, 1);
     int result = 0;
 
+    s->holes = g_array_new(FALSE, FALSE, sizeof(int));
     w->qpdf = s->qpdf;
     w->seen = g_hash_table_new(NULL, NULL);
+    w->holes = s->holes;
     if (!walk_tree(w, max_pages))
         result =
             error_set(reterr, ERR_INVALID_INPUT, "The input %s is not a readable PDF.", s->name);
@@ -109,6 +139,15 @@ static int rotation_of(qpdf_data qpdf, qpdf_oh page)
     return rotate;
 }
 
+static int count_claimed(qpdf_data qpdf)
+{
+    qpdf_oh tree = qpdf_oh_get_key_if_dict(qpdf, qpdf_get_root(qpdf), "/Pages");
+    int count = -1;
+    if (!qpdf_oh_get_value_as_int(qpdf, qpdf_oh_get_key_if_dict(qpdf, tree, "/Count"), &count))
+        count = -1;
+    return count;
+}
+
 static int list_pages(struct source *s, struct error *reterr)
 {
     if ((qpdf_push_inherited_attributes_to_page(s->qpdf) & QPDF_ERRORS) != 0)
@@ -118,6 +157,7 @@ static int list_pages(struct source *s, struct error *reterr)
         return source_failed(s->qpdf, s->name, false, reterr);
     if (s->pages == 0)
         return error_set(reterr, ERR_INVALID_INPUT, "The input %s has no pages.", s->name);
+    s->is_miscounted = count_claimed(s->qpdf) != s->pages;
     s->page = g_new0(struct source_page, s->pages);
     for (int i = 0; i < s->pages; i++) {
         s->page[i].object = qpdf_get_page_n(s->qpdf, (size_t)i);
@@ -137,6 +177,14 @@ static int check_input(const struct source *s, struct error *reterr)
     return 0;
 }
 
+void source_count_warnings(struct source *s)
+{
+    while (qpdf_more_warnings(s->qpdf)) {
+        (void)qpdf_next_warning(s->qpdf);
+        s->warnings++;
+    }
+}
+
 int source_open(struct source *s, struct run *run, int i, const char *password, int max_pages,
                 double limit, struct error *reterr)
 {
@@ -154,17 +202,12 @@ int source_open(struct source *s, struct run *run, int i, const char *password, 
          QPDF_ERRORS) != 0)
         return source_failed(s->qpdf, s->name, password != NULL, reterr);
     s->is_encrypted = qpdf_is_encrypted(s->qpdf);
-    if (check_tree(s, max_pages, limit, reterr) != 0)
+    if (mend_tree(s, max_pages, limit, reterr) != 0)
         return -1;
-    return list_pages(s, reterr);
-}
-
-void source_count_warnings(struct source *s)
-{
-    while (qpdf_more_warnings(s->qpdf)) {
-        (void)qpdf_next_warning(s->qpdf);
-        s->warnings++;
-    }
+    if (list_pages(s, reterr) != 0)
+        return -1;
+    source_count_warnings(s);
+    return 0;
 }
 
 void source_release(struct source *s)
@@ -172,4 +215,5 @@ void source_release(struct source *s)
     if (s->qpdf != NULL)
         qpdf_cleanup(&s->qpdf);
     g_clear_pointer(&s->page, g_free);
+    g_clear_pointer(&s->holes, g_array_unref);
 }

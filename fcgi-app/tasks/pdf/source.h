@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include <glib.h>
 #include <qpdf/qpdf-c.h>
 
 #include "tasks/task.h"
@@ -18,11 +19,13 @@ struct source {
     const struct run_input *input;
     char name[24]; /* "document", "document.2": as outputs of many are called */
     qpdf_data qpdf;
-    int pages; /* 1 or more */
+    int pages;     /* that can be read, 1 or more */
+    GArray *holes; /* int: numbers of the others, as the document counts */
     struct source_page {
         qpdf_oh object;
         int rotate; /* degrees clockwise, as the page has it */
     } * page;
+    bool is_miscounted; /* its tree says another number of pages */
     bool is_encrypted;
     int warnings; /* what qpdf found wrong */
 };

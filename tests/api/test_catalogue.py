@@ -6,6 +6,7 @@ A new task needs a row in INPUTS."""
 
 import base64
 import functools
+import hashlib
 import json
 import random
 import re
@@ -44,6 +45,9 @@ class Makers:
         assert answer.status_code == 200 and answer.headers["Content-Type"] == media_type, answer.text[:500]
         return answer.content, media_type
 
+    def smaller(self):
+        return pictures.png(60, 50, lambda x, y: pictures.gradient(2 * x, 2 * y)), "image/png"
+
     @functools.cached_property
     def pdf(self):
         return documents.document(*[f"Page {n}\nof a short document" for n in range(1, 13)])
@@ -71,12 +75,18 @@ class Makers:
 INPUTS = {
     "demo.sum_squares": lambda make, params: {},
     "image.compare": lambda make, params: {"image": [make.picture()], "reference": [make.picture("image/jpeg")]},
+    "image.compare": lambda make, params: {
+        "image": [make.picture("image/jpeg")],
+        "reference": [make.smaller() if params.get("resize") else make.picture()],
+    },
     "image.inspect": lambda make, params: {"image": [make.picture()]},
     "image.transform": lambda make, params: {"image": [make.picture()]},
     "ocr.recognize": lambda make, params: {"document": [make.scan(params)]},
     "pdf.assemble": lambda make, params: {"document": [make.document(params), make.scan(params)]},
+    "pdf.assemble": lambda make, params: {"document": [make.document(params)] * (1 if params else 2)},
     "pdf.inspect": lambda make, params: {"document": [make.document(params)]},
     "pdf.render": lambda make, params: {"document": [make.document(params)]},
+    "pdf.text": lambda make, params: {"document": [make.document(params)]},
 }
 # Outputs that differ from run to run, and why.
 VARIES = {
@@ -118,6 +128,17 @@ def run_as_job(stack, name, body):
     job = stack.submit(name, body)
     assert stack.wait_for_job(job["id"], seconds=120)["state"] == "succeeded", stack.job(job["id"])
     return stack.get(job["links"]["result"], headers={"Accept": "application/json"})
+
+
+def content_of(answer):
+    """An answer in JSON; of an output that is itself JSON the bytes come, and it is put together here."""
+    assert answer.headers["Content-Type"] == "application/json"
+    if "Content-Disposition" not in answer.headers:
+        return answer.json()
+    name = re.search('filename="(.*)[.]json"', answer.headers["Content-Disposition"])[1]
+    output = {"name": name, "media_type": "application/json", "size": len(answer.content),
+              "sha256": hashlib.sha256(answer.content).hexdigest(), "base64": base64.b64encode(answer.content).decode()}  # fmt: skip
+    return {"result": json.loads(answer.headers["Gangsaw-Result"]), "outputs": [output]}
 
 
 EXAMPLES = [pytest.param(name, example, id=f"{name}-{i}") for name, task in TASKS.items() for i, example in enumerate(task["examples"], 1)]
@@ -180,13 +201,15 @@ def test_an_example_works_now_and_as_a_job(stack, catalogue, make, name, example
     body = body_of(example["params"], INPUTS[name](make, example["params"]), task.get("inputs", []))
     later = run_as_job(stack, name, body)
     assert later.status_code == 200, later.text[:2000]
-    outputs = check_answer(task, later.json())
+    later = content_of(later)
+    outputs = check_answer(task, later)
     if task.get("mode") == "job":
         return
     now = run_now(stack, name, body)
     assert now.status_code == 200, now.text[:2000]
-    assert now.json()["result"] == later.json()["result"]
-    assert check_answer(task, now.json()) == outputs
+    now = content_of(now)
+    assert now["result"] == later["result"]
+    assert check_answer(task, now) == outputs
 
 
 def test_the_documentation_has_the_same_examples():
@@ -250,7 +273,7 @@ def test_bad_content_costs_its_run_a_problem_and_nothing_else(stack, catalogue, 
             if answer.status_code == 200:
                 is_partial = media_type in READ_IN_PART or name in READS_HEADERS
                 assert is_partial and what.startswith("cut"), f"{media_type}, {what}"
-                check_answer(task, answer.json())
+                check_answer(task, content_of(answer))
             else:
                 detail = problem_of(answer, "invalid-input", 422)["detail"]
                 assert detail[0].isupper() and detail.endswith("."), detail

@@ -2,7 +2,9 @@
 """PDF documents for tests, written object by object: what the server says about a document is
 compared with what stands in it."""
 
+import pathlib
 import subprocess
+import tempfile
 import zlib
 
 HELVETICA = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
@@ -34,7 +36,7 @@ class Writer:
         return self.add(b"<< /Length %d %s >>\nstream\n%s\nendstream" % (len(data), entries, data), number)
 
     def file(self, root, trailer=b""):
-        out = b"%%PDF-%s\n%%\xe2\xe3\xcf\xd3\n" % self.version.encode()
+        out = bytearray(b"%%PDF-%s\n%%\xe2\xe3\xcf\xd3\n" % self.version.encode())
         offsets = []
         for i, body in enumerate(self.objects, 1):
             offsets.append(len(out))
@@ -42,7 +44,7 @@ class Writer:
         start = len(out)
         out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(offsets) + 1)
         out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-        return out + b"trailer\n<< /Size %d /Root %d 0 R %s >>\nstartxref\n%d\n%%%%EOF\n" % (
+        return bytes(out) + b"trailer\n<< /Size %d /Root %d 0 R %s >>\nstartxref\n%d\n%%%%EOF\n" % (
             len(offsets) + 1, root, trailer, start)  # fmt: skip
 
 
@@ -113,11 +115,20 @@ def rich():
 
 
 def qpdf(data, *words):
-    """What the qpdf command makes of a document."""
-    done = subprocess.run(["qpdf", *words, "-", "-"] if "--" not in words else ["qpdf", *words],
-                          input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)  # fmt: skip
-    assert done.returncode in (0, 3), done.stderr
-    return done.stdout
+    """What `qpdf WORD … IN OUT` makes of a document."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = pathlib.Path(folder, "given.pdf"), pathlib.Path(folder, "made.pdf")
+        given.write_bytes(data)
+        done = subprocess.run(["qpdf", *words, given, made], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        assert done.returncode in (0, 3), done.stdout.decode()  # 3: with warnings
+        return made.read_bytes()
+
+
+def pdftotext(data, *words):
+    """What the command makes of what is shown of the pages."""
+    done = subprocess.run(["pdftotext", "-cropbox", *words, "-", "-"], input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
 
 
 def flate_bomb(layers=2, size=64 << 20):

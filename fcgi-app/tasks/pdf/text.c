@@ -5,6 +5,7 @@
  */
 #include "tasks/pdf/pdf.h"
 
+#include <math.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -17,10 +18,10 @@ struct extraction {
     struct document document;
     struct selection selection;
     bool is_physical;
-    struct run_output *text, *words; /* NULL where not asked for */
-    cJSON *unreadable, *damaged;     /* damaged: numbers of pages that have errors, and text */
-    double characters, word_count;
-    int word_pages; /* written to `words` */
+    struct run_output *text;     /* NULL where not asked for, as `extracted` */
+    cJSON *extracted;            /* pages with their words */
+    cJSON *unreadable, *damaged; /* damaged: numbers of pages that have errors, and text */
+    double characters, words;
 };
 
 static const cJSON *param(const struct run *run, const char *name)
@@ -28,10 +29,10 @@ static const cJSON *param(const struct run *run, const char *name)
     return cJSON_GetObjectItemCaseSensitive(run_params(run), name);
 }
 
-static bool is_included(const struct run *run, const char *name)
+static bool is_wanted(const struct run *run, const char *name)
 {
     const cJSON *item;
-    cJSON_ArrayForEach(item, param(run, "include"))
+    cJSON_ArrayForEach(item, param(run, "formats"))
     {
         if (strcmp(item->valuestring, name) == 0)
             return true;
@@ -46,13 +47,14 @@ static int write_string(struct run_output *out, GString *string, struct error *r
     return result;
 }
 
-/* Words as JSON. */
+/* Words. They are kept as JSON text: as a tree a million of them would take half a gigabyte. */
 
 static int append_word(GString *out, const struct word *w, int line, struct error *reterr)
 {
     char *text = g_utf8_make_valid(w->text, (gssize)w->size);
     cJSON *string = cJSON_CreateString(text);
     char *quoted = string != NULL ? cJSON_PrintUnformatted(string) : NULL;
+    int result = 0;
 
     if (quoted != NULL)
         g_string_append_printf(
@@ -60,39 +62,51 @@ static int append_word(GString *out, const struct word *w, int line, struct erro
             "{\"text\":%s,\"line\":%d,\"left\":%.2f,\"top\":%.2f,\"width\":%.2f,\"height\":%.2f}",
             quoted, line, w->box.left, w->box.top, w->box.right - w->box.left,
             w->box.bottom - w->box.top);
-    bool is_done = quoted != NULL;
+    else
+        result = error_internal(reterr, "pdf.text: out of memory");
     cJSON_free(quoted);
     cJSON_Delete(string);
     g_free(text);
-    return is_done ? 0 : error_internal(reterr, "pdf.text: out of memory");
+    return result;
 }
 
-static int write_words(struct extraction *x, int number, PopplerPage *page,
-                       const struct page_words *p, struct error *reterr)
+static int append_words(GString *out, const struct page_words *p, struct error *reterr)
 {
-    double width, height;
     int line = 0;
-    GString *out = g_string_new(x->word_pages++ > 0 ? ",\n" : "{\"pages\":[\n");
-
-    poppler_page_get_size(page, &width, &height);
-    g_string_append_printf(out, "{\"page\":%d,\"width\":%.2f,\"height\":%.2f,\"words\":[", number,
-                           width, height);
+    g_string_append_c(out, '[');
     for (int i = 0; i < p->count; i++) {
         line += p->words[i].starts_line;
-        g_string_append(out, i > 0 ? ",\n" : "\n");
-        if (append_word(out, &p->words[i], line, reterr) != 0) {
-            g_string_free(out, TRUE);
+        if (i > 0)
+            g_string_append_c(out, ',');
+        if (append_word(out, &p->words[i], line, reterr) != 0)
             return -1;
-        }
     }
-    g_string_append(out, "]}");
-    return write_string(x->words, out, reterr);
+    g_string_append_c(out, ']');
+    return 0;
 }
 
-static int end_words(const struct extraction *x, struct error *reterr)
+static int add_words(struct extraction *x, int number, PopplerPage *page,
+                     const struct page_words *p, struct error *reterr)
 {
-    const char *end = x->word_pages > 0 ? "\n]}\n" : "{\"pages\":[]}\n";
-    return x->words != NULL ? run_write(x->words, end, strlen(end), reterr) : 0;
+    double width, height, limit = run_limit(x->document.run, "max_words");
+    if (x->words > limit)
+        return error_set(reterr, ERR_INVALID_INPUT,
+                         "There are more words than the limit max_words, %g: select fewer pages.",
+                         limit);
+    GString *words = g_string_new(NULL);
+    int result = append_words(words, p, reterr);
+    if (result == 0) {
+        cJSON *object = cJSON_CreateObject();
+        poppler_page_get_size(page, &width, &height);
+        cJSON_AddNumberToObject(object, "page", number);
+        cJSON_AddNumberToObject(object, "width", round(width * 100) / 100);
+        cJSON_AddNumberToObject(object, "height", round(height * 100) / 100);
+        if (cJSON_AddRawToObject(object, "words", words->str) == NULL)
+            result = error_internal(reterr, "pdf.text: out of memory");
+        cJSON_AddItemToArray(x->extracted, object);
+    }
+    g_string_free(words, TRUE);
+    return result;
 }
 
 /* Pages. */
@@ -101,13 +115,13 @@ static int write_page(struct extraction *x, int number, PopplerPage *page,
                       const struct page_words *p, struct error *reterr)
 {
     x->characters += p->characters;
-    x->word_count += p->count;
+    x->words += p->count;
     if (x->text != NULL) {
         GString *text = x->is_physical ? page_words_layout(p) : page_words_reading(p);
         if (write_string(x->text, text, reterr) != 0)
             return -1;
     }
-    return x->words != NULL ? write_words(x, number, page, p, reterr) : 0;
+    return x->extracted != NULL ? add_words(x, number, page, p, reterr) : 0;
 }
 
 /* An error in a page that has text may have cost some of it; nobody can tell. */
@@ -153,7 +167,7 @@ static int read_pages(struct extraction *x, struct error *reterr)
     if (cJSON_GetArraySize(x->unreadable) == s->count)
         return error_set(reterr, ERR_INVALID_INPUT, "No %spage of the input %s can be read.",
                          s->count < x->document.pages ? "selected " : "", x->document.input->name);
-    return end_words(x, reterr);
+    return 0;
 }
 
 static int extract(struct extraction *x, struct run *run, struct error *reterr)
@@ -161,19 +175,19 @@ static int extract(struct extraction *x, struct run *run, struct error *reterr)
     cJSON *result = cJSON_CreateObject();
 
     x->is_physical = strcmp(param(run, "layout")->valuestring, "physical") == 0;
-    if (is_included(run, "text"))
+    if (is_wanted(run, "text"))
         x->text = run_output(run, "text", "text/plain");
-    if (is_included(run, "words"))
-        x->words = run_output(run, "words", "application/json");
     cJSON_AddNumberToObject(result, "pages", x->document.pages);
     cJSON_AddNumberToObject(result, "selected", x->selection.count);
     x->unreadable = cJSON_AddArrayToObject(result, "unreadable");
     x->damaged = cJSON_AddArrayToObject(result, "damaged");
+    if (is_wanted(run, "words"))
+        x->extracted = cJSON_AddArrayToObject(result, "extracted");
     if (x->damaged == NULL || read_pages(x, reterr) != 0) {
         cJSON_Delete(result);
         return x->damaged == NULL ? error_internal(reterr, "pdf.text: out of memory") : -1;
     }
-    cJSON_AddNumberToObject(result, "words", x->word_count);
+    cJSON_AddNumberToObject(result, "words", x->words);
     cJSON_AddNumberToObject(result, "characters", x->characters);
     run_result(run, result);
     return 0;

@@ -8,6 +8,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "tasks/pdf/stream.h"
+
 /* Readers look for it in the first kilobyte, as Adobe's did. */
 #define HEADER_WITHIN 1024
 
@@ -65,13 +67,17 @@ static int load(struct document *d, const char *password, struct error *reterr)
 {
     const struct run_input *in = d->input;
     GError *why = NULL;
-    GBytes *bytes = g_bytes_new_static(in->bytes, in->size);
+    GInputStream *stream = stream_new(d->run, in);
 
     d->log_handler = g_log_set_handler("Poppler", G_LOG_LEVEL_MASK, count_errors, d);
-    d->poppler = poppler_document_new_from_bytes(bytes, password, &why);
-    g_bytes_unref(bytes);
+    /* Not from bytes: Poppler 22.12 crashes there when the password is wrong. */
+    d->poppler = poppler_document_new_from_stream(stream, (goffset)in->size, password, NULL, &why);
+    g_object_unref(stream);
     if (d->poppler == NULL) {
-        set_failed(in, password != NULL, why, reterr);
+        if (run_progress(d->run, -1, NULL))
+            set_failed(in, password != NULL, why, reterr);
+        else
+            error_set(reterr, ERR_STOPPED, "The run was stopped.");
         g_error_free(why);
         return -1;
     }

@@ -98,6 +98,10 @@ const char *image_type_name(enum image_type type);       /* "jpeg" */
 const char *image_type_media_type(enum image_type type); /* "image/jpeg" */
 enum image_type image_type_find(const char *name);       /* IMAGE_TYPE_COUNT: there is none */
 
+/* gif.c: does the file go on to its end? One that is broken in another way may be called complete.
+ */
+bool gif_is_complete(const unsigned char *bytes, size_t size);
+
 /* geometry.c: integers in, integers out; nothing here knows libvips' operations. */
 
 struct size {
@@ -294,16 +298,23 @@ struct save_request {
     enum image_type type;
     int quality; /* 1 to 100; 0: what suits the format */
     bool is_stripped, is_lossless, is_progressive, has_palette;
+    size_t max_bytes; /* lower the quality until it fits; 0: as large as it gets */
+};
+
+struct saved {
+    size_t size;
+    int quality; /* 0: it has none */
 };
 
 /* Is there an encoder for it? */
 bool image_type_is_writable(enum image_type type);
 
 /*
- * Compute and write the picture as an output of the run, of *ret_size bytes.
- * Errors: ERR_INVALID_INPUT when decoding finds the content broken, ERR_STOPPED, ERR_TOO_LARGE.
+ * Compute and write the picture as an output of the run.
+ * Errors: ERR_INVALID_INPUT when decoding finds the content broken, ERR_STOPPED, ERR_TOO_LARGE,
+ * ERR_INVALID_PARAMS when no quality fits into max_bytes.
  */
-int picture_save(struct picture *p, const struct save_request *request, size_t *ret_size,
+int picture_save(struct picture *p, const struct save_request *request, struct saved *ret_saved,
                  struct error *reterr);
 
 /* The tasks: transform.c, inspect.c, compare.c */

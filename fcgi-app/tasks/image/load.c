@@ -242,6 +242,8 @@ bool picture_is_animated(const struct picture *p)
 int picture_choose_all(struct picture *p, struct error *reterr)
 {
     p->frames = p->pages;
+    if (p->type == IMAGE_GIF && !gif_is_complete(p->input->bytes, p->input->size))
+        return picture_failed(p, reterr);
     if (picture_check(p, reterr) != 0 || load(p, 1, reterr) != 0)
         return -1;
     read_header(p);

@@ -49,6 +49,8 @@ static void variant_parse(const cJSON *params, struct variant *v)
         v->save.is_progressive = param_is_true(params, "progressive");
     if (has(params, "palette"))
         v->save.has_palette = param_is_true(params, "palette");
+    if (has(params, "max_bytes"))
+        v->save.max_bytes = (size_t)param_int(params, "max_bytes");
 }
 
 void transform_parse(const cJSON *params, struct transform *ret_transform)

@@ -6,12 +6,16 @@
  */
 #include "tasks/image/image.h"
 
+#include <stdint.h>
+
 struct writer {
     struct picture *picture;
     struct run_output *output;
     size_t size;
     bool is_whole;
 };
+
+#define ENCODINGS_MAX 8 /* one, and then the halvings of 1 to 99 */
 
 static gint64 on_write(VipsTargetCustom *target, const void *bytes, gint64 size, struct writer *w)
 {
@@ -99,14 +103,83 @@ static int encode(struct picture *p, const struct save_request *r, VipsBlob **re
 }
 
 static int write_blob(struct picture *p, const struct save_request *r, VipsBlob *blob,
-                      size_t *ret_size, struct error *reterr)
+                      struct error *reterr)
 {
-    const void *bytes = vips_blob_get(blob, ret_size);
+    size_t size;
+    const void *bytes = vips_blob_get(blob, &size);
     struct run_output *out = run_output(p->run, r->output, image_type_media_type(r->type));
-    int failed = run_write(out, bytes, *ret_size, reterr);
 
-    vips_area_unref(VIPS_AREA(blob));
+    return run_write(out, bytes, size, reterr);
+}
+
+static bool is_lossy(const struct save_request *r)
+{
+    return savers[r->type].quality > 0 && !r->is_lossless &&
+           (r->type != IMAGE_PNG || r->has_palette);
+}
+
+/*
+ * Encode with the highest quality up to r->quality that takes at most r->max_bytes: halve the range
+ * until nothing is left of it. The picture's image is in memory. *ret_blob is NULL when nothing is
+ * small enough, and *ret_size then the smallest size that was seen.
+ */
+static int search_quality(struct picture *p, struct save_request *r, VipsBlob **ret_blob,
+                          size_t *ret_size, struct error *reterr)
+{
+    VipsImage *image = p->image;
+    VipsBlob *best = NULL, *blob = NULL;
+    int highest = r->quality, lowest = is_lossy(r) ? 1 : highest, best_quality = 0, failed = 0;
+    double start = p->part_start, part = p->part_size / ENCODINGS_MAX;
+    size_t least = SIZE_MAX;
+
+    for (int step = 0; lowest <= highest && failed == 0; step++) {
+        r->quality = step == 0 ? highest : (lowest + highest) / 2;
+        picture_begin_part(p, start + part * step, part);
+        p->image = g_object_ref(image);
+        failed = encode(p, r, &blob, reterr);
+        VIPS_UNREF(p->image);
+        if (failed != 0)
+            break;
+        least = VIPS_MIN(least, VIPS_AREA(blob)->length);
+        if (VIPS_AREA(blob)->length > r->max_bytes) {
+            highest = r->quality - 1;
+            vips_area_unref(VIPS_AREA(blob));
+            continue;
+        }
+        lowest = r->quality + 1;
+        best_quality = r->quality;
+        if (best != NULL)
+            vips_area_unref(VIPS_AREA(best));
+        best = blob;
+    }
+    p->image = image;
+    r->quality = best_quality;
+    *ret_blob = best;
+    *ret_size = best != NULL ? VIPS_AREA(best)->length : least;
     return failed;
+}
+
+static int save_within(struct picture *p, struct save_request *r, VipsBlob **ret_blob,
+                       struct error *reterr)
+{
+    double start = p->part_start, half = p->part_size / 2;
+    size_t size;
+
+    picture_begin_part(p, start, half);
+    VipsImage *next = vips_image_copy_memory(p->image);
+    if (picture_step(p, next == NULL ? -1 : 0, &next, reterr) != 0)
+        return -1;
+    picture_begin_part(p, start + half, half);
+    bool can_vary = is_lossy(r);
+    if (search_quality(p, r, ret_blob, &size, reterr) != 0)
+        return -1;
+    if (*ret_blob != NULL)
+        return 0;
+    return error_set(reterr, ERR_INVALID_PARAMS,
+                     "As %s%s, %dx%d pixels, the result has at least %zu bytes; max_bytes is %zu: "
+                     "ask for a smaller width or another format.",
+                     image_type_name(r->type), can_vary ? " of the lowest quality" : "",
+                     p->image->Xsize, vips_image_get_page_height(p->image), size, r->max_bytes);
 }
 
 static int encode_as_computed(struct picture *p, const struct save_request *r, size_t *ret_size,
@@ -127,7 +200,7 @@ static int encode_as_computed(struct picture *p, const struct save_request *r, s
     return failed != 0 || p->write_error.code != ERR_NONE ? picture_failed(p, reterr) : 0;
 }
 
-int picture_save(struct picture *p, const struct save_request *request, size_t *ret_size,
+int picture_save(struct picture *p, const struct save_request *request, struct saved *ret_saved,
                  struct error *reterr)
 {
     struct save_request r = *request;
@@ -135,9 +208,16 @@ int picture_save(struct picture *p, const struct save_request *request, size_t *
 
     if (r.quality == 0)
         r.quality = savers[r.type].quality;
-    if (!savers[r.type].goes_back)
-        return encode_as_computed(p, &r, ret_size, reterr);
-    if (encode(p, &r, &blob, reterr) != 0)
-        return -1;
-    return write_blob(p, &r, blob, ret_size, reterr);
+    if (r.max_bytes == 0 && !savers[r.type].goes_back) {
+        ret_saved->quality = is_lossy(&r) ? r.quality : 0;
+        return encode_as_computed(p, &r, &ret_saved->size, reterr);
+    }
+    int failed = r.max_bytes > 0 ? save_within(p, &r, &blob, reterr) : encode(p, &r, &blob, reterr);
+    if (failed == 0) {
+        *ret_saved = (struct saved){VIPS_AREA(blob)->length, is_lossy(&r) ? r.quality : 0};
+        failed = write_blob(p, &r, blob, reterr);
+    }
+    if (blob != NULL)
+        vips_area_unref(VIPS_AREA(blob));
+    return failed;
 }

@@ -83,13 +83,13 @@ static int make_result(struct picture *p, const struct transform *t, struct plan
 {
     const struct target *target = &plan->targets[i];
     struct save_request save = t->variants[i].save;
-    size_t size;
+    struct saved saved;
 
     save.type = target->type;
     if ((target->frames > 1 ? make_frames(p, t, plan, i, reterr)
                             : make_still(p, t, plan, i, reterr)) != 0 ||
         update_metadata(p, t->autorotate, target, reterr) != 0 ||
-        picture_save(p, &save, &size, reterr) != 0)
+        picture_save(p, &save, &saved, reterr) != 0)
         return -1;
     cJSON_AddStringToObject(result, "format", image_type_name(save.type));
     cJSON_AddNumberToObject(result, "width", p->image->Xsize);
@@ -97,7 +97,9 @@ static int make_result(struct picture *p, const struct transform *t, struct plan
     if (target->frames > 1)
         cJSON_AddNumberToObject(result, "pages", target->frames);
     if (t->is_many)
-        cJSON_AddNumberToObject(result, "bytes", (double)size);
+        cJSON_AddNumberToObject(result, "bytes", (double)saved.size);
+    if (save.max_bytes > 0 && saved.quality > 0)
+        cJSON_AddNumberToObject(result, "quality", saved.quality);
     return 0;
 }
 

@@ -444,16 +444,30 @@ static void test_the_format_is_the_inputs_or_the_nearest(void **state)
 static void test_metadata_goes_unless_kept_and_never_lies(void **state)
 {
     VipsImage *image = gradient(64, 32), *tagged;
+    VipsBlob *profile;
     (void)state;
     assert_int_equal(vips_copy(image, &tagged, NULL), 0);
     g_object_unref(image);
     vips_image_set_int(tagged, VIPS_META_ORIENTATION, 6);
     vips_image_set_string(tagged, "exif-ifd0-Copyright", "Somebody");
+    assert_int_equal(vips_profile_load("srgb", &profile, NULL), 0);
+    vips_image_set_blob_copy(tagged, VIPS_META_ICC_NAME, VIPS_AREA(profile)->data,
+                             VIPS_AREA(profile)->length);
+    vips_area_unref(VIPS_AREA(profile));
     struct bytes in = encode(tagged, ".jpg");
 
-    struct outcome o = transform(in, "{}");
-    assert_int_equal(vips_image_get_typeof(o.image, VIPS_META_EXIF_NAME), 0);
-    outcome_release(&o);
+    static const char *const formats[] = {"jpeg", "png", "webp", "gif", "tiff"};
+    struct outcome o;
+    for (size_t i = 0; i < COUNT(formats) * 2; i++) {
+        char params[64];
+        snprintf(params, sizeof(params), "{\"format\":\"%s\"%s}", formats[i / 2],
+                 i % 2 ? ",\"max_bytes\":100000" : "");
+        o = transform(in, params);
+        assert_int_equal(vips_image_get_typeof(o.image, VIPS_META_EXIF_NAME), 0);
+        assert_int_equal(vips_image_get_typeof(o.image, "exif-ifd0-Copyright"), 0);
+        assert_int_equal(vips_image_get_typeof(o.image, VIPS_META_ICC_NAME), 0);
+        outcome_release(&o);
+    }
 
     o = transform(in, "{\"strip\":false}");
     assert_int_equal(o.image->Xsize, 32);

@@ -102,6 +102,10 @@ enum image_type image_type_find(const char *name);       /* IMAGE_TYPE_COUNT: th
  */
 bool gif_is_complete(const unsigned char *bytes, size_t size);
 
+/* webp.c: a copy of the file without EXIF, XMP and colour profile, for g_free(). The file is one
+ * that libvips wrote. */
+void *webp_strip(const void *file, size_t size, size_t *ret_size);
+
 /* geometry.c: integers in, integers out; nothing here knows libvips' operations. */
 
 struct size {

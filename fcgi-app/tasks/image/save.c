@@ -12,20 +12,24 @@ struct writer {
     struct picture *picture;
     struct run_output *output;
     size_t size;
-    bool is_whole;
+    bool is_webp, is_stripped; /* a WebP comes in one piece */
 };
 
 #define ENCODINGS_MAX 8 /* one, and then the halvings of 1 to 99 */
 
 static gint64 on_write(VipsTargetCustom *target, const void *bytes, gint64 size, struct writer *w)
 {
+    size_t written_size = (size_t)size;
+    void *stripped =
+        w->is_webp && w->is_stripped ? webp_strip(bytes, written_size, &written_size) : NULL;
+    int failed = run_write(w->output, stripped != NULL ? stripped : bytes, written_size,
+                           &w->picture->write_error);
+
     (void)target;
-    if (run_write(w->output, bytes, (size_t)size, &w->picture->write_error) == 0) {
-        w->size += (size_t)size;
-        return size;
-    }
+    g_free(stripped);
+    w->size += written_size;
     /* Refused, a WebP would be leaked by libvips 8.14, and there is nothing left to save by it. */
-    return w->is_whole ? size : -1;
+    return failed == 0 || w->is_webp ? size : -1;
 }
 
 /* Huffman tables made for the picture: 10 % fewer bytes for a thumbnail 100 pixels wide, 1 % for
@@ -71,12 +75,11 @@ static int save_tiff(VipsImage *image, VipsTarget *target, const struct save_req
 static const struct saver {
     int (*save)(VipsImage *image, VipsTarget *target, const struct save_request *r);
     int quality;    /* when none was asked for */
-    bool is_whole;  /* it comes in one piece */
     bool goes_back; /* it writes into what it has written before */
 } savers[IMAGE_TYPE_COUNT] = {
-    [IMAGE_JPEG] = {save_jpeg, 80, false, false}, [IMAGE_PNG] = {save_png, 100, false, false},
-    [IMAGE_WEBP] = {save_webp, 80, true, false},  [IMAGE_GIF] = {save_gif, 0, false, false},
-    [IMAGE_TIFF] = {save_tiff, 0, false, true},
+    [IMAGE_JPEG] = {save_jpeg, 80, false}, [IMAGE_PNG] = {save_png, 100, false},
+    [IMAGE_WEBP] = {save_webp, 80, false}, [IMAGE_GIF] = {save_gif, 0, false},
+    [IMAGE_TIFF] = {save_tiff, 0, true},
 };
 
 bool image_type_is_writable(enum image_type type)
@@ -98,6 +101,13 @@ static int encode(struct picture *p, const struct save_request *r, VipsBlob **re
     }
     g_object_get(target, "blob", &blob, NULL);
     g_object_unref(target);
+    if (r->type == IMAGE_WEBP && r->is_stripped) {
+        VipsArea *whole = VIPS_AREA(blob);
+        size_t size;
+        void *stripped = webp_strip(whole->data, whole->length, &size);
+        vips_area_unref(whole);
+        blob = vips_blob_new((VipsCallbackFn)vips_area_free_cb, stripped, size);
+    }
     *ret_blob = blob;
     return 0;
 }
@@ -190,7 +200,8 @@ static int encode_as_computed(struct picture *p, const struct save_request *r, s
     const char *media_type = image_type_media_type(r->type);
     struct writer w = {.picture = p,
                        .output = run_output(p->run, r->output, media_type),
-                       .is_whole = savers[r->type].is_whole};
+                       .is_webp = r->type == IMAGE_WEBP,
+                       .is_stripped = r->is_stripped};
     VipsTargetCustom *target = vips_target_custom_new();
 
     g_signal_connect(target, "write", G_CALLBACK(on_write), &w);

@@ -190,7 +190,7 @@ static int write_difference(struct comparison *c, struct error *reterr)
         vips_image_new_from_memory(c->canvas, (size_t)c->width * (size_t)c->height * 3, c->width,
                                    c->height, 3, VIPS_FORMAT_UCHAR);
     VipsImage *next = NULL;
-    size_t size;
+    struct saved saved;
 
     if (canvas == NULL)
         return picture_failed(&c->image, reterr);
@@ -198,7 +198,7 @@ static int write_difference(struct comparison *c, struct error *reterr)
     g_object_unref(canvas);
     if (picture_step(&c->image, failed, &next, reterr) != 0)
         return -1;
-    return picture_save(&c->image, &request, &size, reterr);
+    return picture_save(&c->image, &request, &saved, reterr);
 }
 
 static void give_result(const struct comparison *c)

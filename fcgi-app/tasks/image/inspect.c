@@ -289,7 +289,7 @@ static int add_full_figures(struct inspection *in, struct error *reterr)
         cJSON_AddNumberToObject(in->result, "sharpness", statistics_sharpness(&s));
     if (result == 0 && in->includes[INCLUDE_HISTOGRAM])
         add_histogram(in->result, &s, in->picture.has_alpha);
-    if (result == 0 && in->includes[INCLUDE_IS_OPAQUE])
+    if (result == 0 && in->includes[INCLUDE_IS_OPAQUE] && in->picture.has_alpha)
         cJSON_AddBoolToObject(in->result, "is_opaque", is_opaque(&s));
     statistics_release(&s);
     pixels_close(&px);
@@ -302,9 +302,11 @@ static int add_figures(struct inspection *in, struct error *reterr)
     bool is_small =
         asked[INCLUDE_PALETTE] || asked[INCLUDE_BLURHASH] || asked[INCLUDE_PERCEPTUAL_HASH];
     bool is_full = asked[INCLUDE_ENTROPY] || asked[INCLUDE_SHARPNESS] || asked[INCLUDE_HISTOGRAM] ||
-                   asked[INCLUDE_IS_OPAQUE];
+                   (asked[INCLUDE_IS_OPAQUE] && in->picture.has_alpha);
     VipsRect all = {0, 0, in->picture.width, in->picture.height};
 
+    if (asked[INCLUDE_IS_OPAQUE] && !in->picture.has_alpha)
+        cJSON_AddTrueToObject(in->result, "is_opaque");
     if (!is_small && !is_full)
         return 0;
     if (picture_check(&in->picture, reterr) != 0)

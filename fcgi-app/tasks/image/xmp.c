@@ -5,7 +5,7 @@
  * that, looks through the packet first, and what is deeper, wider or longer than any real one is
  * left out as a whole. Exempi remembers the namespaces that it met, for as long as it is
  * initialized: it is started and ended for each packet, so that nothing of a picture outlives its
- * run.
+ * run. It also repairs: of an x-default and one language beside it, the former counts for both.
  */
 #include "tasks/image/metadata.h"
 

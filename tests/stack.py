@@ -54,7 +54,7 @@ def find_psql():
     return max((f"{each}/psql" for each in folders), default="psql", key=lambda path: int(path.split("/")[4]))
 
 
-def wait_until(condition, seconds=10.0, what=None):
+def wait_until(condition, seconds=30.0, what=None):
     """Wait for `condition()` to be true, and return what it returned. Who has waited long is not in a
     hurry: asking is work, often a program's, for cores that others need."""
     begin = time.monotonic()

@@ -79,9 +79,11 @@ int raster_page(struct run *run, PopplerPage *page, double dpi, bool is_transpar
     cairo_status_t status = cairo_surface_status(surface);
     if (status == CAIRO_STATUS_SUCCESS)
         status = draw(page, dpi, is_transparent, surface);
-    if (status != CAIRO_STATUS_SUCCESS) {
+    bool is_stopped = !run_progress(run, -1, NULL);
+    if (is_stopped || status != CAIRO_STATUS_SUCCESS) {
         cairo_surface_destroy(surface);
-        return set_failed(page, status, reterr);
+        return is_stopped ? error_set(reterr, ERR_STOPPED, "The run was stopped.")
+                          : set_failed(page, status, reterr);
     }
     *ret_surface = surface;
     return 0;

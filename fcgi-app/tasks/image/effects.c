@@ -50,7 +50,7 @@ static VipsImage *make_table(const struct picture *p, curve_fn *curve, const dou
     VipsImage *table = vips_image_new_memory();
 
     vips_image_init_fields(table, max + 1, 1, bands, p->image->BandFmt, VIPS_CODING_NONE,
-                           VIPS_INTERPRETATION_HISTOGRAM, 1, 1);
+                           p->image->Type, 1, 1);
     if (vips_image_write_prepare(table) != 0) {
         g_object_unref(table);
         return NULL;
@@ -330,18 +330,32 @@ static int negate(struct picture *p, const struct effects *e, struct error *rete
 }
 
 /* Colours of transparent pixels must not bleed into their neighbours: premultiplied meanwhile. */
-static int look_around(struct picture *p, const struct effects *e, struct error *reterr)
+static int blur(struct picture *p, const struct effects *e, struct error *reterr)
 {
     VipsBandFormat format = p->image->BandFmt;
     bool has_alpha = vips_image_hasalpha(p->image);
 
-    if (e->blur <= 0 && e->sharpen <= 0 && e->pixelate <= 1)
+    if (e->blur <= 0)
         return 0;
-    if (has_alpha && colour_premultiply(p, reterr) != 0)
+    if ((has_alpha && colour_premultiply(p, reterr) != 0) || blur_apply(p, e->blur, reterr) != 0)
         return -1;
-    if ((e->blur > 0 && blur_apply(p, e->blur, reterr) != 0) ||
-        (e->sharpen > 0 && sharpen_apply(p, e->sharpen, format, reterr) != 0) ||
-        (e->pixelate > 1 && pixelate_apply(p, e->pixelate, reterr) != 0))
+    return has_alpha ? colour_unpremultiply(p, format, reterr) : 0;
+}
+
+static int sharpen(struct picture *p, const struct effects *e, struct error *reterr)
+{
+    return e->sharpen > 0 ? sharpen_apply(p, e->sharpen, reterr) : 0;
+}
+
+static int pixelate(struct picture *p, const struct effects *e, struct error *reterr)
+{
+    VipsBandFormat format = p->image->BandFmt;
+    bool has_alpha = vips_image_hasalpha(p->image);
+
+    if (e->pixelate <= 1)
+        return 0;
+    if ((has_alpha && colour_premultiply(p, reterr) != 0) ||
+        pixelate_apply(p, e->pixelate, reterr) != 0)
         return -1;
     return has_alpha ? colour_unpremultiply(p, format, reterr) : 0;
 }
@@ -349,7 +363,7 @@ static int look_around(struct picture *p, const struct effects *e, struct error 
 /* In this order, which the descriptor tells; what was not asked for does nothing. To add one: a
  * function here, a member of struct effects, a parameter in image.transform.json. */
 static int (*const effects[])(struct picture *p, const struct effects *e, struct error *reterr) = {
-    normalise, gamma_correct, adjust, make_grey, tint, negate, look_around,
+    normalise, gamma_correct, adjust, make_grey, tint, negate, blur, sharpen, pixelate,
 };
 
 bool effects_need_srgb(const struct effects *e)

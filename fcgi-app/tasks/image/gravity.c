@@ -56,9 +56,11 @@ VipsRect gravity_surround(const struct gravity *g, struct size canvas, struct si
     return (VipsRect){r.left, r.top, canvas.width, canvas.height};
 }
 
-/* Both measures look at pixels again and again. */
-static int find_smart(struct picture *p, const struct gravity *g, const VipsRect *part,
-                      struct size size, VipsRect *ret_rect, struct error *reterr)
+/* Both measures look at pixels again and again. Of two places as good as each other they take one,
+ * the same one in every orientation if they see the picture upright. */
+static int find_smart(struct picture *p, const struct gravity *g, struct turn turn,
+                      const VipsRect *part, struct size size, VipsRect *ret_rect,
+                      struct error *reterr)
 {
     VipsInteresting interesting =
         g->kind == GRAVITY_ENTROPY ? VIPS_INTERESTING_ENTROPY : VIPS_INTERESTING_ATTENTION;
@@ -68,7 +70,7 @@ static int find_smart(struct picture *p, const struct gravity *g, const VipsRect
                      vips_extract_area(p->image, &next, part->left, part->top, part->width,
                                        part->height, NULL),
                      &next, reterr) != 0 ||
-        picture_watch(p, reterr) != 0)
+        picture_turn(p, turn, reterr) != 0 || picture_watch(p, reterr) != 0)
         return -1;
     if (vips_smartcrop(p->image, &found, size.width, size.height, "interesting", interesting,
                        NULL) != 0)
@@ -82,8 +84,7 @@ static int find_smart(struct picture *p, const struct gravity *g, const VipsRect
 int gravity_find(struct picture *p, const struct gravity *g, struct turn turn, VipsRect part,
                  struct size size, VipsRect *ret_rect, struct error *reterr)
 {
-    struct size raw = {p->image->Xsize, p->image->Ysize}, whole = {part.width, part.height};
-    VipsRect r;
+    struct size raw = {p->width, p->height}, whole = {part.width, part.height};
 
     if (!gravity_is_smart(g) || (size.width == whole.width && size.height == whole.height)) {
         *ret_rect = gravity_place(g, whole, size);
@@ -91,13 +92,11 @@ int gravity_find(struct picture *p, const struct gravity *g, struct turn turn, V
     }
     if (picture_to_memory(p, reterr) != 0)
         return -1;
-    struct picture looked_at = *p;
-    g_object_ref(looked_at.image);
+    struct picture seen = *p;
+    g_object_ref(seen.image);
     part = turn_rect_back(turn, raw, part);
-    int failed = find_smart(&looked_at, g, &part, turn_size(turn, size), &r, reterr);
-    p->is_stopped = looked_at.is_stopped;
-    g_object_unref(looked_at.image);
-    if (failed == 0)
-        *ret_rect = turn_rect(turn, (struct size){part.width, part.height}, r);
+    int failed = find_smart(&seen, g, turn, &part, size, ret_rect, reterr);
+    p->is_stopped = seen.is_stopped;
+    g_object_unref(seen.image);
     return failed;
 }

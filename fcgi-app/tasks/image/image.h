@@ -206,6 +206,11 @@ int param_choice(const struct cJSON *params, const char *name, const char *const
 /* False, and *ret_colour as it was, when it is missing. */
 bool param_colour(const struct cJSON *params, const char *name, struct colour *ret_colour);
 
+/* steps.c */
+
+/* Lay the image down so. It is in memory afterwards where it had to be. */
+int picture_turn(struct picture *p, struct turn turn, struct error *reterr);
+
 /* gravity.c: which part stays when only its size is known */
 
 struct gravity {
@@ -270,11 +275,14 @@ bool effects_need_srgb(const struct effects *e);
 /* Apply what was asked for. Transparency stays as it is, but is blurred with the rest. */
 int effects_apply(struct picture *p, const struct effects *e, struct error *reterr);
 
-/* spatial.c: what looks at a pixel's surroundings, for effects.c. Channels are premultiplied. */
+/* spatial.c: what looks at a pixel's surroundings, for effects.c */
 
+/* Of premultiplied channels, where there is transparency. */
 int blur_apply(struct picture *p, double sigma, struct error *reterr);
-int sharpen_apply(struct picture *p, double sigma, VipsBandFormat format, struct error *reterr);
 int pixelate_apply(struct picture *p, int side, struct error *reterr);
+
+/* Of channels as they are. */
+int sharpen_apply(struct picture *p, double sigma, struct error *reterr);
 
 /* extend.c: room around the finished picture */
 

@@ -33,7 +33,7 @@ static int resize(struct picture *p, struct size size, struct error *reterr)
     return has_alpha ? colour_unpremultiply(p, format, reterr) : 0;
 }
 
-static int turn_picture(struct picture *p, struct turn turn, struct error *reterr)
+int picture_turn(struct picture *p, struct turn turn, struct error *reterr)
 {
     VipsImage *next = NULL;
 
@@ -59,8 +59,8 @@ static int resize_and_turn(struct picture *p, struct turn turn, const struct tar
     double after = (double)target->resized_raw.width * target->resized_raw.height;
 
     if (after <= before)
-        return resize(p, target->resized_raw, reterr) != 0 ? -1 : turn_picture(p, turn, reterr);
-    return turn_picture(p, turn, reterr) != 0 ? -1 : resize(p, target->layout.resized, reterr);
+        return resize(p, target->resized_raw, reterr) != 0 ? -1 : picture_turn(p, turn, reterr);
+    return picture_turn(p, turn, reterr) != 0 ? -1 : resize(p, target->layout.resized, reterr);
 }
 
 /* To colours that the effects, and a canvas, and the format can have. */

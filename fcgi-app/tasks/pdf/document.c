@@ -73,16 +73,15 @@ static int load(struct document *d, const char *password, struct error *reterr)
     /* Not from bytes: Poppler 22.12 crashes there when the password is wrong. */
     d->poppler = poppler_document_new_from_stream(stream, (goffset)in->size, password, NULL, &why);
     g_object_unref(stream);
-    if (d->poppler == NULL) {
-        if (run_progress(d->run, -1, NULL))
-            set_failed(in, password != NULL, why, reterr);
-        else
-            error_set(reterr, ERR_STOPPED, "The run was stopped.");
-        g_error_free(why);
-        return -1;
-    }
-    d->pages = poppler_document_get_n_pages(d->poppler);
-    return check_pages(d, reterr);
+    if (d->poppler != NULL)
+        d->pages = poppler_document_get_n_pages(d->poppler);
+    int result = 0;
+    if (!run_progress(d->run, -1, NULL)) /* it has not seen all of the file */
+        result = error_set(reterr, ERR_STOPPED, "The run was stopped.");
+    else if (d->poppler == NULL)
+        result = set_failed(in, password != NULL, why, reterr);
+    g_clear_error(&why);
+    return result != 0 ? -1 : check_pages(d, reterr);
 }
 
 int document_open(struct document *d, struct run *run, const char *name, int i,

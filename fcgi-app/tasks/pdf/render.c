@@ -158,6 +158,8 @@ static int render_all(struct render *r, struct error *reterr)
         if (render_page(r, i, reterr) != 0)
             return -1;
     }
+    if (!run_progress(r->document.run, 1, NULL)) /* and so the last pages could not be read */
+        return error_set(reterr, ERR_STOPPED, "The run was stopped.");
     if (cJSON_GetArraySize(r->rendered) == 0)
         return error_set(reterr, ERR_INVALID_INPUT,
                          "None of the pages of the input %s can be read.", r->document.input->name);

@@ -6,7 +6,7 @@
 
 #include <cjson/cJSON.h>
 
-#define CHOICES_MAX 200 /* of one field */
+#define CHOICES_MAX 100 /* of one field */
 
 static const char *button_type(PopplerFormField *field)
 {

@@ -8,7 +8,7 @@
 
 #include <cjson/cJSON.h>
 
-#define OUTLINE_DEPTH_MAX 32
+#define OUTLINE_DEPTH_MAX 24         /* two levels of JSON each, of 64 that a result may have */
 #define XMP_MAX ((size_t)256 * 1024) /* bytes; more is left out, since half an XML is of no use */
 #define FONT_PAGES 4                 /* looked at between two looks whether to stop */
 

@@ -10,8 +10,8 @@
 #include <math.h>
 #include <string.h>
 
-#define APART 0.8     /* of a character's larger side: farther from the last one is another word */
-#define PARAGRAPH 0.5 /* of a line's height: farther below the last line is another paragraph */
+#define APART 0.8      /* of a character's larger side: farther from the last one is another word */
+#define PARAGRAPH 0.75 /* of a line's height: farther below the last line is another paragraph */
 
 static bool is_mark(const char *at)
 {

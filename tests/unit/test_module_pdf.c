@@ -356,12 +356,19 @@ static void test_runs_stop_when_told(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct error error = {0};
         struct run *run = fake_run_new(cases[i].descriptor, cases[i].params);
-        fake_run_stop_at_call(run, 3);
-        assert_int_equal(compute(run, cases[i].task, in, &error), -1);
-        assert_int_equal(error.code, ERR_STOPPED);
-        assert_int_equal(fake_run_progress_calls(run), 3);
-        assert_null(fake_run_result(run));
+        assert_int_equal(compute(run, cases[i].task, in, &error), 0);
+        int calls = fake_run_progress_calls(run);
         fake_run_free(run);
+        assert_true(calls > 10);
+        for (int stop = 1; stop <= calls; stop += stop < calls ? MIN(7, calls - stop) : 1) {
+            run = fake_run_new(cases[i].descriptor, cases[i].params);
+            fake_run_stop_at_call(run, stop);
+            error = (struct error){0};
+            assert_int_equal(compute(run, cases[i].task, in, &error), -1);
+            assert_int_equal(error.code, ERR_STOPPED);
+            assert_null(fake_run_result(run));
+            fake_run_free(run);
+        }
     }
     g_string_free(in, TRUE);
 }

@@ -166,7 +166,7 @@ static int inspect(struct inspection *in, struct error *reterr)
         if (is_included(include, part->name) && part->inspect(in, reterr) != 0)
             return -1;
     cJSON_AddBoolToObject(in->result, "damaged", in->document.errors > 0);
-    return 0;
+    return inspect_progress(in, in->document.pages, "done", reterr); /* was all of it read? */
 }
 
 int pdf_inspect(struct run *run, struct error *reterr)

@@ -164,6 +164,8 @@ static int read_pages(struct extraction *x, struct error *reterr)
         if (x->text != NULL && run_write(x->text, "\f", 1, reterr) != 0)
             return -1;
     }
+    if (!run_progress(x->document.run, 1, "pages")) /* the last page may have ended early */
+        return error_set(reterr, ERR_STOPPED, "stopped");
     if (cJSON_GetArraySize(x->unreadable) == s->count)
         return error_set(reterr, ERR_INVALID_INPUT, "No %spage of the input %s can be read.",
                          s->count < x->document.pages ? "selected " : "", x->document.input->name);

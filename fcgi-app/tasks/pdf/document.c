@@ -73,7 +73,6 @@ static int load(struct document *d, const char *password, struct error *reterr)
     /* Not from bytes: Poppler 22.12 crashes there when the password is wrong. */
     d->poppler = poppler_document_new_from_stream(stream, (goffset)in->size, password, NULL, &why);
     g_object_unref(stream);
-<<<<<<< HEAD
     if (d->poppler != NULL)
         d->pages = poppler_document_get_n_pages(d->poppler);
     int result = 0;
@@ -83,17 +82,6 @@ static int load(struct document *d, const char *password, struct error *reterr)
         result = set_failed(in, password != NULL, why, reterr);
     g_clear_error(&why);
     return result != 0 ? -1 : check_pages(d, reterr);
-=======
-    if (d->poppler == NULL)
-        set_failed(in, password != NULL, why, reterr);
-    g_clear_error(&why);
-    if (!run_progress(d->run, -1, NULL)) /* whatever was read: the file ended early */
-        return error_set(reterr, ERR_STOPPED, "The run was stopped.");
-    if (d->poppler == NULL)
-        return -1;
-    d->pages = poppler_document_get_n_pages(d->poppler);
-    return check_pages(d, reterr);
->>>>>>> a63923b (pdf: a run that has to stop says so, whatever was read of the document until then)
 }
 
 int document_open(struct document *d, struct run *run, const char *name, int i,

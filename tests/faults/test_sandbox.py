@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "api"))
 import pictures as made  # noqa: E402
+import test_catalogue  # noqa: E402
 from pool import RUN, members, pids  # noqa: E402
 from stack import BUILD, SANITIZED, Stack, problem_of, process_state, wait_until  # noqa: E402
 
@@ -283,13 +284,16 @@ def pictures():
 
 def test_every_task_runs_without_a_call_that_is_not_on_the_list():
     """`strict` kills for such a call, so that a list that lacks one cannot go unnoticed."""
-    with Stack(compute_slots=1, jobs_slots=1, executor_sandbox="strict",
-               compute_preload="demo image" if (BUILD / "modules/.libs/image.so").exists() else "demo") as stack:  # fmt: skip
+    built = [name for name in ("image", "ocr", "pdf") if (BUILD / f"modules/.libs/{name}.so").exists()]
+    with Stack(compute_slots=1, jobs_slots=1, executor_sandbox="strict", executor_idle_mb=8192,
+               compute_preload=" ".join(["demo", *built])) as stack:  # fmt: skip
         catalogue = tasks(stack)
         assert "demo.sum_squares" in catalogue
         assert stack.post("/v1/tasks/demo.sum_squares", json={"n": 1000}).status_code == 200
         if "image.transform" in catalogue:
             transform_all(stack, catalogue["image.transform"])
+        for task in catalogue.values():
+            run_examples(stack, task)
         job = stack.submit("demo.sum_squares", {"n": 10})
         assert stack.wait_for_job(job["id"])["state"] == "succeeded"
         exits = stack.pool()["exits"]["executors"]
@@ -302,6 +306,14 @@ def send(stack, task, media_type, body, params):
                                 headers={"Content-Type": media_type})  # fmt: skip
     assert answer.status_code == 200, answer.text
     return answer
+
+
+def run_examples(stack, task):
+    make = test_catalogue.Makers(stack)
+    for example in task["examples"]:
+        inputs = test_catalogue.INPUTS[task["name"]](make, example["params"])
+        answer = test_catalogue.run_now(stack, task["name"], test_catalogue.body_of(example["params"], inputs, task.get("inputs", [])))
+        assert answer.status_code == 200, answer.text[:1000]
 
 
 def transform_all(stack, task):

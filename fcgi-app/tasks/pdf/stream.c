@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * GLib's stream in memory, with a look at the stop flag before each read.
+ *
+ * GLib knows classes by their names, process-wide, and two modules have a copy of this file: each
+ * registers a class of its own, whose name has an address that no other copy has.
  */
 #include "tasks/pdf/stream.h"
 
@@ -9,41 +12,41 @@ struct stream {
     struct run *run;
 };
 
-struct stream_class {
-    GMemoryInputStreamClass parent;
-};
-
-/* GLib's macro names the types so. */
-typedef struct stream PdfStream;
-typedef struct stream_class PdfStreamClass;
-
-static GType pdf_stream_get_type(void);
-G_DEFINE_TYPE(PdfStream, pdf_stream, G_TYPE_MEMORY_INPUT_STREAM)
+static GInputStreamClass *parent_class;
 
 /* A fraction below 0 leaves the run's progress as it is. */
 static gssize read_unless_stopped(GInputStream *stream, void *bytes, gsize size,
                                   GCancellable *cancellable, GError **error)
 {
     if (run_progress(((struct stream *)stream)->run, -1, NULL))
-        return G_INPUT_STREAM_CLASS(pdf_stream_parent_class)
-            ->read_fn(stream, bytes, size, cancellable, error);
+        return parent_class->read_fn(stream, bytes, size, cancellable, error);
     g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "the run was stopped");
     return -1;
 }
 
-static void pdf_stream_class_init(PdfStreamClass *class)
+static void class_init(gpointer class, gpointer unused)
 {
+    (void)unused;
+    parent_class = g_type_class_peek_parent(class);
     G_INPUT_STREAM_CLASS(class)->read_fn = read_unless_stopped;
 }
 
-static void pdf_stream_init(PdfStream *stream)
+static GType stream_type(void)
 {
-    (void)stream;
+    static GType type;
+    if (type == 0) {
+        char *name = g_strdup_printf("GangsawStream%p", (void *)&type);
+        type = g_type_register_static_simple(G_TYPE_MEMORY_INPUT_STREAM, name,
+                                             sizeof(GMemoryInputStreamClass), class_init,
+                                             sizeof(struct stream), NULL, 0);
+        g_free(name);
+    }
+    return type;
 }
 
 GInputStream *stream_new(struct run *run, const struct run_input *input)
 {
-    struct stream *s = g_object_new(pdf_stream_get_type(), NULL);
+    struct stream *s = g_object_new(stream_type(), NULL);
     GBytes *bytes = g_bytes_new_static(input->bytes, input->size);
 
     s->run = run;

@@ -40,6 +40,7 @@ SANITIZER_REPORT = re.compile(
 )
 
 
+MODULES = {path.name for path in (ROOT / "fcgi-app" / "tasks").iterdir() if path.is_dir()}
 FINAL_STATES = ("succeeded", "failed", "canceled")
 DAEMONS = ("nginx", "hub", "runner", "compute", "api", "postgres")
 # What nginx tells a pool of a request from this host: for tests that speak FastCGI themselves.
@@ -140,7 +141,7 @@ def descendants(pid):
 def skip_without_module(task):
     """A test of a task whose module was left out of the build, for want of its library, is skipped."""
     module = task.partition(".")[0]
-    if (ROOT / "fcgi-app" / "tasks" / module).is_dir() and not (BUILD / f"modules/.libs/{module}.so").exists():
+    if module in MODULES and not (BUILD / f"modules/.libs/{module}.so").exists():
         import pytest # for measurements, which use this file too, it need not be there
 
         pytest.skip(f"the module {module} is not built: its libraries are missing")

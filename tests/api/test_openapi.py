@@ -191,6 +191,7 @@ def tasks_of(document):
 
 
 def operation_of(document, task):
+    stack_module.skip_without_module(task)
     return document["paths"][f"/v1/tasks/{task}"]["post"]
 
 

@@ -156,6 +156,11 @@ def test_large_outputs_arrive_whole(run, size):
     assert [hashlib.sha256(found[name]).digest() for name in ("page.png", "page.2.png")] == [hashlib.sha256(page(size)).digest()] * 2
 
 
+def test_many_outputs_of_which_each_is_in_shared_memory_are_all_there(stack):
+    found = entries(run_now(stack, "application/zip", {"pages": 500, "bytes": 70000}))
+    assert len(found) == 501 and {found[name] for name in found if name != "result.json"} == {page(70000)}
+
+
 def test_no_result_is_no_entry(run):
     assert list(entries(run("application/zip", pages=2, silent="true"))) == ["page.png", "page.2.png"]
 

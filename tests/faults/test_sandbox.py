@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "api"))
 import pictures as made  # noqa: E402
 import test_catalogue  # noqa: E402
 from pool import RUN, members, pids  # noqa: E402
-from stack import BUILD, SANITIZED, Stack, problem_of, process_state, wait_until  # noqa: E402
+from stack import BUILD, SANITIZED, Stack, problem_of, process_state, skip_without_module, wait_until  # noqa: E402
 
 SECRET = "the-secret-of-run-1"
 
@@ -346,6 +346,7 @@ def test_off_is_said_at_the_start_and_in_the_status():
 
 
 def test_slots_that_the_memory_would_not_do_for_are_left_out_and_said_so():
+    skip_without_module("image.transform")  # it takes more than the others
     with Stack(compute_slots=4, jobs_slots=4, server_memory="2G") as stack:
         classes = stack.pool()["classes"]["cpu"]
         assert classes["wanted"] == 4 and classes["slots"] == 1

@@ -207,6 +207,19 @@ def test_an_example_works_now_and_as_a_job(stack, catalogue, make, name, example
     assert check_answer(task, now) == outputs
 
 
+def test_all_tasks_get_along_in_one_executor(start_stack):
+    """Modules bring libraries that they share, and parts of each other."""
+    own = start_stack(compute_slots=1, executor_idle_mb=8192)
+    make = Makers(own)
+    tasks = [task for task in own.get("/v1/tasks").json()["tasks"] if task.get("mode") != "job"]
+    executors = {each["pid"] for each in own.pool()["executors"]}
+    for task in [*tasks, *reversed(tasks)]:
+        params = task["examples"][0]["params"]
+        answer = run_now(own, task["name"], body_of(params, INPUTS[task["name"]](make, params), task.get("inputs", [])))
+        assert answer.status_code == 200, f"{task['name']}: {answer.text[:500]}"
+    assert {each["pid"] for each in own.pool()["executors"]} == executors
+
+
 def test_the_documentation_has_the_same_examples():
     page = (ROOT / "docs" / "tasks.md").read_text()
     sections = dict(re.findall(r"^## ([\w.]+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))

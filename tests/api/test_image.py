@@ -143,7 +143,6 @@ def test_all_frames_count_for_the_limits(start_stack, stack, photo):
     detail = problem_of(transform(own, picture, media_type), "invalid-input", 422)["detail"]
     assert "max_megapixels" in detail and f"frames: {seen['pages']}" in detail
     assert transform(own, picture, media_type, format="png").status_code == 200
-    stack_module.skip_without_module("image.transform")
     own = start_stack(config="[task image.transform]\nmax_frames = 9\n")
     detail = problem_of(transform(own, picture, media_type), "invalid-input", 422)["detail"]
     assert "max_frames is 9" in detail
@@ -342,6 +341,7 @@ def test_an_svg_is_no_type_of_this_task(stack):
 
 
 def test_the_limit_of_pixels_can_be_configured(start_stack):
+    stack_module.skip_without_module("image.transform")
     own = start_stack(config="[task image.transform]\nmax_megapixels = 0.01\n")
     assert transform(own, pictures.png(100, 100)).status_code == 200
     detail = problem_of(transform(own, pictures.png(101, 100)), "invalid-input", 422)["detail"]

@@ -120,20 +120,21 @@ int tiff_list(const struct run_input *in, int max, struct tiff_page **ret_pages)
 
 /* A page, and how it came to be what is read. */
 struct page {
-    int number;        /* in the document, from 1 */
-    int width, height; /* as it came */
-    int dpi;           /* as it came; 0 when nobody knows */
-    int turned;        /* degrees clockwise that it was turned by: 0, 90, 180, 270 */
-    double skew;       /* degrees clockwise that it was turned by after that */
-    double scale;      /* and what its sides were then multiplied by */
-    PIX *image;        /* all that done: what a searchable PDF shows */
-    PIX *ink;          /* the same in black and white, when that was asked for; or NULL */
+    int number;                  /* in the document, from 1 */
+    int width, height;           /* as it came */
+    int dpi;                     /* as it came; 0 when nobody knows */
+    int turned;                  /* degrees clockwise that it was turned by: 0, 90, 180, 270 */
+    double skew;                 /* degrees clockwise that it was turned by after that */
+    double scale;                /* and what its sides were then multiplied by */
+    int read_width, read_height; /* all that done */
+    PIX *image;                  /* the same as pixels: what a searchable PDF shows */
+    PIX *ink;                    /* the same in black and white, when asked for; or NULL */
 };
 
-/* Takes `pix` over. Release it with page_release(), after a failure too. */
+/* Takes `pix` over. Release it with page_drop_pixels(), after a failure too. */
 int page_prepare(struct page *page, struct run *run, const struct options *o, int number, PIX *pix,
                  struct error *reterr);
-void page_release(struct page *page);
+void page_drop_pixels(struct page *page);
 
 /* A box on the page as it was read becomes the least box around it on the page as it came. */
 void page_map_back(const struct page *page, int *left, int *top, int *right, int *bottom);

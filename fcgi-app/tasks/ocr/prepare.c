@@ -207,10 +207,12 @@ int page_prepare(struct page *page, struct run *run, const struct options *o, in
         (o->deskews && straighten(page, reterr) != 0) ||
         (o->scales && bring_to_size(page, run, reterr) != 0))
         return -1;
+    page->read_width = pixGetWidth(page->image);
+    page->read_height = pixGetHeight(page->image);
     return o->binarise != BINARISE_NONE || o->despeckles ? make_ink(page, o, reterr) : 0;
 }
 
-void page_release(struct page *page)
+void page_drop_pixels(struct page *page)
 {
     pixDestroy(&page->image);
     pixDestroy(&page->ink);
@@ -223,8 +225,8 @@ static void map_point(const struct page *page, double *x, double *y)
     double width = is_on_side ? page->height : page->width;
     double height = is_on_side ? page->width : page->height;
     double angle = page->skew * M_PI / 180;
-    double from_x = *x / page->scale - pixGetWidth(page->image) / page->scale / 2;
-    double from_y = *y / page->scale - pixGetHeight(page->image) / page->scale / 2;
+    double from_x = *x / page->scale - page->read_width / page->scale / 2;
+    double from_y = *y / page->scale - page->read_height / page->scale / 2;
     double u = from_x * cos(angle) + from_y * sin(angle) + width / 2;
     double v = from_y * cos(angle) - from_x * sin(angle) + height / 2;
 

@@ -8,6 +8,11 @@
 
 #include <cjson/cJSON.h>
 
+/* Text is higher than this, and no line of it is so long: Tesseract brings lines to a height of 36
+ * pixels, and would have a million columns to read in a line of pixels. */
+#define SIDE_MIN 8
+#define ASPECT_MAX 1000
+
 /* One run. */
 struct job {
     struct run *run;
@@ -50,7 +55,7 @@ static int set_stopped(const struct watch *w, struct error *reterr)
 }
 
 /* Everything that an earlier run may have set otherwise. */
-static void configure(TessBaseAPI *engine, const struct options *o, const struct page *page)
+static void configure(TessBaseAPI *engine, const struct options *o, struct page *page)
 {
     TessBaseAPISetPageSegMode(engine, o->segmentation);
     TessBaseAPISetVariable(engine, "tessedit_char_whitelist", o->whitelist);
@@ -62,6 +67,7 @@ static void configure(TessBaseAPI *engine, const struct options *o, const struct
         pixSetInputFormat(shown, IFF_PNG);
         TessBaseAPISetInputImage(engine, shown);
     }
+    page_drop_pixels(page); /* the engine has a copy, and will need memory for more */
 }
 
 static int set_unreadable(const struct job *job, const struct page *page, struct error *reterr)
@@ -71,10 +77,18 @@ static int set_unreadable(const struct job *job, const struct page *page, struct
                      page->number, job->source.input->name, page->width, page->height);
 }
 
-static int read_page(struct job *job, const struct page *page, struct watch *w,
-                     struct error *reterr)
+static bool can_be_text(const struct page *page)
+{
+    int less = L_MIN(page->read_width, page->read_height);
+    int more = L_MAX(page->read_width, page->read_height);
+    return less >= SIDE_MIN && more / less <= ASPECT_MAX;
+}
+
+static int read_page(struct job *job, struct page *page, struct watch *w, struct error *reterr)
 {
     TessBaseAPI *engine;
+    if (!can_be_text(page))
+        return set_unreadable(job, page, reterr);
     if (engine_get(job->options.languages, &engine, reterr) != 0)
         return -1;
     configure(engine, &job->options, page);
@@ -106,7 +120,7 @@ static int take_page(struct job *job, int number, struct watch *w, struct error 
         result = set_stopped(w, reterr);
     if (result == 0)
         result = read_page(job, &page, w, reterr);
-    page_release(&page);
+    page_drop_pixels(&page);
     return result;
 }
 

@@ -227,7 +227,7 @@ static PIX *simplify(PIX *pix)
     steps[1] = steps[0] != NULL ? pixRemoveColormap(steps[0], REMOVE_CMAP_BASED_ON_SRC) : NULL;
     steps[2] = steps[1] == NULL             ? NULL
                : pixGetDepth(steps[1]) == 1 ? pixClone(steps[1])
-                                            : pixConvertTo8Or32(steps[1], L_COPY, 0);
+                                            : pixConvertTo8Or32(steps[1], L_CLONE, 0);
     pixDestroy(&pix);
     pixDestroy(&steps[0]);
     pixDestroy(&steps[1]);

@@ -28,8 +28,7 @@
 static const char story[] = "The quick brown dog jumped over the lazy fox and went home\n"
                             "before the morning came. Nobody had seen it on the way but\n"
                             "the miller, who was late himself and told nobody about that.\n"
-                            "Some years later the same fox was found asleep in the barn,\n"
-                            "and the dog, now old and slow, lay down quietly beside him.\n";
+                            "That dog, now old and slow, lay down quietly beside the door.\n";
 static const char other[] = "A second page has other words than the first one had.\n";
 
 /* One run; `text` is its output of that name, or NULL. */
@@ -535,7 +534,7 @@ static void test_specks_and_shadows_do_not_hide_the_text(void **state)
         for (int x = 0; x < WIDTH; x++) {
             l_uint32 value;
             pixGetPixel(pix, x, y, &value);
-            pixSetPixel(pix, x, y, (value / 3 + 160) * (l_uint32)(WIDTH - x * 4 / 5) / WIDTH);
+            pixSetPixel(pix, x, y, (value / 3 + 160) * (l_uint32)(WIDTH - x * 11 / 20) / WIDTH);
         }
     }
     in = png(pix);
@@ -795,9 +794,9 @@ static void test_it_stops_when_told(void **state)
     struct outcome o = recognize(in, "{}");
     assert_computed(&o);
     int calls = fake_run_progress_calls(o.run);
-    assert_true(calls >= 20); /* within a page, too */
+    assert_true(calls >= 8); /* at each line of a page, too */
     fake_run_free(o.run);
-    for (int call = 1; call < calls; call += 9) {
+    for (int call = 1; call < calls; call += 2) {
         struct run *run = fake_run_new(RECOGNIZE, "{}");
         fake_run_stop_at_call(run, call);
         o = compute(run, in, "");
@@ -895,7 +894,5 @@ int main(void)
         cmocka_unit_test(test_runs_know_nothing_of_each_other),
         cmocka_unit_test(test_nothing_is_printed),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
     return cmocka_run_group_tests(tests, start_module, NULL);
 }

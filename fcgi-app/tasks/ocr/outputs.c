@@ -70,7 +70,8 @@ static int open_one(struct outputs *out, struct run *run, enum format format, st
     return 0;
 }
 
-static int failed(const struct outputs *out, const char *step, struct error *reterr)
+/* A renderer notices late that its stream takes no more, or never: the streams themselves know. */
+static int check(const struct outputs *out, bool is_done, const char *step, struct error *reterr)
 {
     for (int i = 0; i < FORMAT_COUNT; i++) {
         if (out->sinks[i].error.code != ERR_NONE) {
@@ -78,7 +79,7 @@ static int failed(const struct outputs *out, const char *step, struct error *ret
             return -1;
         }
     }
-    return error_internal(reterr, "Tesseract's renderers fail at the document's %s", step);
+    return is_done ? 0 : error_internal(reterr, "Tesseract's renderers fail at the %s", step);
 }
 
 int outputs_open(struct outputs *out, struct run *run, const struct options *o,
@@ -88,23 +89,21 @@ int outputs_open(struct outputs *out, struct run *run, const struct options *o,
     for (int i = 0; i < FORMAT_COUNT; i++)
         if (o->wants[i] && open_one(out, run, (enum format)i, reterr) != 0)
             return -1;
-    if (out->first != NULL && !TessResultRendererBeginDocument(out->first, ""))
-        return failed(out, "begin", reterr);
-    return 0;
+    return check(out, out->first == NULL || TessResultRendererBeginDocument(out->first, ""),
+                 "document's begin", reterr);
 }
 
 int outputs_add(struct outputs *out, TessBaseAPI *engine, struct error *reterr)
 {
-    if (out->first != NULL && !TessResultRendererAddImage(out->first, engine))
-        return failed(out, "page", reterr);
-    return 0;
+    return check(out, out->first == NULL || TessResultRendererAddImage(out->first, engine), "page",
+                 reterr);
 }
 
 int outputs_end(struct outputs *out, struct error *reterr)
 {
-    if (out->first != NULL && !TessResultRendererEndDocument(out->first))
-        return failed(out, "end", reterr);
-    return 0;
+    bool is_done = out->first == NULL || TessResultRendererEndDocument(out->first);
+    outputs_release(out); /* what the streams have not handed on yet, they do now */
+    return check(out, is_done, "document's end", reterr);
 }
 
 void outputs_release(struct outputs *out)

@@ -143,7 +143,7 @@ static int check_size(const struct source *s, int number, double width, double h
 static int check_pdf_page(const struct source *s, int number, struct error *reterr)
 {
     struct raster_size size;
-    PopplerPage *page = poppler_document_get_page(s->document.poppler, number - 1);
+    PopplerPage *page = document_page(&s->document, number);
     if (page == NULL)
         return 0; /* found damaged when its turn comes */
     int result = raster_measure(s->run, page, s->dpi, &size, reterr);
@@ -188,7 +188,7 @@ static PIX *pix_from_surface(cairo_surface_t *surface)
 static int read_pdf(const struct source *s, int number, PIX **ret_pix, struct error *reterr)
 {
     cairo_surface_t *surface = NULL;
-    PopplerPage *page = poppler_document_get_page(s->document.poppler, number - 1);
+    PopplerPage *page = document_page(&s->document, number);
     if (page == NULL)
         return set_broken(s, number, reterr);
     int result = raster_page(s->run, page, s->dpi, false, &surface, reterr);

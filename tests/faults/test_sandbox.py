@@ -292,6 +292,7 @@ def test_every_task_runs_without_a_call_that_is_not_on_the_list():
         assert stack.post("/v1/tasks/demo.sum_squares", json={"n": 1000}).status_code == 200
         if "image.transform" in catalogue:
             transform_all(stack, catalogue["image.transform"])
+            inspect_and_compare(stack, catalogue["image.inspect"])
         for task in catalogue.values():
             run_examples(stack, task)
         job = stack.submit("demo.sum_squares", {"n": 10})
@@ -330,6 +331,25 @@ def transform_all(stack, task):
             answer = stack.session.post(f"{stack.url}/v1/tasks/{task['name']}", params=params, data=body,
                                         headers={"Content-Type": media_type})  # fmt: skip
             assert answer.status_code in (200, 422), answer.text
+
+
+XMP = b"""<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>
+<rdf:Description xmlns:xmp='http://ns.adobe.com/xap/1.0/' xmp:Rating='4'/></rdf:RDF>"""
+
+
+def inspect_and_compare(stack, task):
+    """Every figure, and XMP, whose library starts anew for each packet."""
+    png = pictures()["image/png"]
+    jpeg = send(stack, "image.transform", "image/png", png, {"format": "jpeg"}).content
+    segment = b"http://ns.adobe.com/xap/1.0/\0" + XMP
+    jpeg = jpeg[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + jpeg[2:]
+    include = json.dumps(task["params"]["properties"]["include"]["items"]["enum"])
+    for _ in range(2):
+        answer = send(stack, "image.inspect", "image/jpeg", jpeg, {"include": include})
+        assert answer.json()["result"]["xmp"] == {"xmp:Rating": "4"}
+    parts = {"image": ("a", jpeg, "image/jpeg"), "reference": ("b", png, "image/png"), "difference": (None, "highlight")}
+    answer = stack.session.post(f"{stack.url}/v1/tasks/image.compare", files=parts)
+    assert answer.status_code == 200, answer.text
 
 
 # ---- start

@@ -33,6 +33,8 @@ struct picture {
     int page;   /* the first one that is decoded, from 0 */
     int frames; /* how many are decoded: an animation's all, one below the other; else 1 */
 
+    double missing_x, missing_y; /* of a pixel: what shrinking while decoding drops at the ends */
+
     bool is_stopped;              /* run_progress() said so */
     double done;                  /* the highest fraction reported */
     double part_start, part_size; /* of the run, as fractions: what is being computed */
@@ -105,6 +107,18 @@ bool gif_is_complete(const unsigned char *bytes, size_t size);
 /* webp.c: a copy of the file without EXIF, XMP and colour profile, for g_free(). The file is one
  * that libvips wrote. */
 void *webp_strip(const void *file, size_t size, size_t *ret_size);
+
+/* reduce.c */
+
+/* How many pixels the picture has that an image stands for; a part of the last may be missing
+ * there. */
+struct source_size {
+    double width, height;
+};
+
+/* vips_resize() to exactly that size, quicker where bytes are made smaller. */
+int image_resize(VipsImage *in, VipsImage **ret_out, const struct source_size *from, int width,
+                 int height);
 
 /* geometry.c: integers in, integers out; nothing here knows libvips' operations. */
 

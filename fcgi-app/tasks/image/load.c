@@ -316,8 +316,14 @@ int picture_shrink_factor(const struct picture *p, const VipsRect *crop, int wid
 
 int picture_reopen(struct picture *p, int factor, VipsRect *crop, struct error *reterr)
 {
+    VipsRect whole = *crop;
+
     if (load(p, factor, reterr) != 0)
         return -1;
     shrink_rect(p, factor, crop);
+    if (!loaders[p->type].shrinks_by_scale) {
+        p->missing_x = (double)whole.width / factor - crop->width;
+        p->missing_y = (double)whole.height / factor - crop->height;
+    }
     return 0;
 }

@@ -21,14 +21,15 @@ static int resize(struct picture *p, struct size size, struct error *reterr)
 {
     VipsBandFormat format = p->image->BandFmt;
     bool has_alpha = vips_image_hasalpha(p->image);
-    double x = (double)size.width / p->image->Xsize, y = (double)size.height / p->image->Ysize;
+    struct source_size from = {p->image->Xsize + p->missing_x, p->image->Ysize + p->missing_y};
     VipsImage *next = NULL;
 
     if (size.width == p->image->Xsize && size.height == p->image->Ysize)
         return 0;
     if (has_alpha && colour_premultiply(p, reterr) != 0)
         return -1;
-    if (picture_step(p, vips_resize(p->image, &next, x, "vscale", y, NULL), &next, reterr) != 0)
+    if (picture_step(p, image_resize(p->image, &next, &from, size.width, size.height), &next,
+                     reterr) != 0)
         return -1;
     return has_alpha ? colour_unpremultiply(p, format, reterr) : 0;
 }

@@ -539,7 +539,7 @@ def test_what_is_made_to_do_harm_is_an_answer_and_the_next_run_is_served(stack, 
     assert sorted(each["pid"] for each in stack.status()["pools"]["compute"]["executors"]) == executors, "a crash"
 
 
-@pytest.mark.parametrize("content", [lambda: bytes(1 << 28), scattered], ids=["zeros", "scattered words"])
+@pytest.mark.parametrize("content", [pytest.param(lambda: bytes(1 << 28), id="zeros", marks=pytest.mark.full), pytest.param(scattered, id="scattered words")])
 def test_a_bomb_ends_at_the_runs_limits(bounded, content):
     answer = post_text(bounded, with_content(content()))
     assert answer.status_code in (200, 422, 500, 504), answer.text

@@ -10,7 +10,7 @@
 
 CC = clang
 OUT = build/fuzz
-PACKAGES = libcjson libcrypto fcgi inih libpq libseccomp
+PACKAGES = libcjson libcrypto fcgi glib-2.0 inih libpq libseccomp
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS = -std=gnu17 -g1 -O1 -fno-omit-frame-pointer -Wall -Wextra -Wshadow -Wconversion \
@@ -48,8 +48,11 @@ $(OUT)/libserver.a: $(OBJECTS)
 	rm -f $@
 	ar cr $@ $(OBJECTS)
 
+# What a module reads, and a harness with it.
+$(OUT)/selection: $(OUT)/obj/tasks/pdf/selection.o
+
 $(OUT)/%: $(OUT)/obj/%.o $(OUT)/libserver.a
-	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 .SECONDARY:
 -include $(wildcard $(OUT)/obj/*.d $(OUT)/obj/*/*.d)

@@ -238,7 +238,7 @@ def test_a_password_opens_a_document(stack):
 
 def test_a_page_with_too_many_pixels_is_told_the_limit(stack):
     problem = problem_of(refused(stack, drawing(b"", b"/MediaBox [0 0 14400 14400]")), "invalid-input", 422)
-    assert "Page 2 would be 30000x30000 pixels at 150 dpi" in problem["detail"] and "max_megapixels is 71" in problem["detail"]
+    assert "Page 2 would be 30000x30000 pixels at 150 dpi" in problem["detail"] and "max_megapixels is 50" in problem["detail"]
     assert len(render(stack, drawing(b"/MediaBox [0 0 14400 14400]"), width=100)[1]) == 1
 
 

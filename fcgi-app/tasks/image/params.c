@@ -78,6 +78,7 @@ void transform_parse(const cJSON *params, struct transform *ret_transform)
         .variants = {all},
         .variant_count = variants == NULL,
     };
+    watermark_parse(params, &ret_transform->watermark);
     ret_transform->is_trimmed = trim_parse(params, &ret_transform->trim);
     cJSON_ArrayForEach(item, variants)
     {

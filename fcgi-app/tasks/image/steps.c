@@ -17,7 +17,7 @@ int step_cut(struct picture *p, const VipsRect *r, struct error *reterr)
 }
 
 /* Colours of transparent pixels must not bleed into their neighbours: premultiplied meanwhile. */
-static int resize(struct picture *p, struct size size, struct error *reterr)
+int step_resize(struct picture *p, struct size size, struct error *reterr)
 {
     VipsBandFormat format = p->image->BandFmt;
     bool has_alpha = vips_image_hasalpha(p->image);
@@ -60,8 +60,8 @@ static int resize_and_turn(struct picture *p, struct turn turn, const struct tar
     double after = (double)target->resized_raw.width * target->resized_raw.height;
 
     if (after <= before)
-        return resize(p, target->resized_raw, reterr) != 0 ? -1 : picture_turn(p, turn, reterr);
-    return picture_turn(p, turn, reterr) != 0 ? -1 : resize(p, target->layout.resized, reterr);
+        return step_resize(p, target->resized_raw, reterr) != 0 ? -1 : picture_turn(p, turn, reterr);
+    return picture_turn(p, turn, reterr) != 0 ? -1 : step_resize(p, target->layout.resized, reterr);
 }
 
 /* To colours that the effects, and a canvas, and the format can have. */
@@ -71,12 +71,13 @@ static int convert(struct picture *p, const struct transform *t, const struct va
     bool keeps_depth = target->type == IMAGE_PNG || target->type == IMAGE_TIFF;
     bool needs_background = v->fit.fit == FIT_CONTAIN || extend_is_coloured(&t->extend) ||
                             (p->has_alpha && target->type == IMAGE_JPEG);
+    bool is_marked = watermark_is_asked(&t->watermark);
     bool is_cmyk = vips_image_guess_interpretation(p->image) == VIPS_INTERPRETATION_CMYK;
 
     if (!v->save.is_stripped && colour_is_writable(p, target->type) &&
-        !(is_cmyk && needs_background) && !effects_need_srgb(&t->effects))
+        !(is_cmyk && needs_background) && !effects_need_srgb(&t->effects) && !is_marked)
         return 0;
-    return colour_to_srgb(p, keeps_depth && !v->save.is_stripped, reterr);
+    return colour_to_srgb(p, keeps_depth && !v->save.is_stripped && !is_marked, reterr);
 }
 
 /* As large as the canvas, where that is smaller. All frames lose what the first does. */
@@ -99,7 +100,7 @@ static int surround(struct picture *p, const struct variant *v, const struct tar
     return colour_surround(p, &canvas, v->background, target->type != IMAGE_JPEG, reterr);
 }
 
-int steps_apply(struct picture *p, const struct transform *t, struct plan *plan, int i,
+int steps_apply(struct picture *p, struct transform *t, struct plan *plan, int i,
                 struct error *reterr)
 {
     const struct variant *v = &t->variants[i];
@@ -116,5 +117,7 @@ int steps_apply(struct picture *p, const struct transform *t, struct plan *plan,
     if ((!with_alpha && colour_flatten(p, v->background, reterr) != 0) ||
         (is_surrounded && surround(p, v, target, reterr) != 0))
         return -1;
-    return extend_apply(p, &t->extend, v->background, with_alpha, reterr);
+    if (extend_apply(p, &t->extend, v->background, with_alpha, reterr) != 0)
+        return -1;
+    return watermark_is_asked(&t->watermark) ? watermark_apply(p, &t->watermark, reterr) : 0;
 }

@@ -45,7 +45,7 @@ static int take_frame(struct picture *p, const struct plan *plan, int k, struct 
 }
 
 /* All frames of the picture through the same steps, and one below the other again. */
-static int make_frames(struct picture *p, const struct transform *t, struct plan *plan, int i,
+static int make_frames(struct picture *p, struct transform *t, struct plan *plan, int i,
                        struct error *reterr)
 {
     int count = plan->targets[i].frames, done = 0;
@@ -69,7 +69,7 @@ static int make_frames(struct picture *p, const struct transform *t, struct plan
     return result;
 }
 
-static int make_still(struct picture *p, const struct transform *t, struct plan *plan, int i,
+static int make_still(struct picture *p, struct transform *t, struct plan *plan, int i,
                       struct error *reterr)
 {
     if (p->frames > 1 && take_frame(p, plan, 0, reterr) != 0)
@@ -78,7 +78,7 @@ static int make_still(struct picture *p, const struct transform *t, struct plan 
 }
 
 /* Takes the picture's image, and gives it back as it was written. */
-static int make_result(struct picture *p, const struct transform *t, struct plan *plan, int i,
+static int make_result(struct picture *p, struct transform *t, struct plan *plan, int i,
                        struct cJSON *result, struct error *reterr)
 {
     const struct target *target = &plan->targets[i];
@@ -104,7 +104,7 @@ static int make_result(struct picture *p, const struct transform *t, struct plan
 }
 
 /* Every variant begins with what was decoded: it has to be in memory, whole. */
-static int make_variants(struct picture *p, const struct transform *t, struct plan *plan,
+static int make_variants(struct picture *p, struct transform *t, struct plan *plan,
                          struct cJSON *result, struct error *reterr)
 {
     struct cJSON *list = cJSON_AddArrayToObject(result, "variants");
@@ -179,9 +179,11 @@ int image_transform(struct run *run, struct error *reterr)
 
     transform_parse(run_params(run), &t);
     if (picture_open(&p, run, "image", reterr) == 0 && choose(&p, &t, reterr) == 0 &&
+        watermark_open(&t.watermark, run, reterr) == 0 &&
         plan_make(&t, &p, &plan, reterr) == 0 && decode(&p, &t, &plan, reterr) == 0)
         failed = t.is_many ? make_variants(&p, &t, &plan, result, reterr)
                            : make_result(&p, &t, &plan, 0, result, reterr);
+    watermark_release(&t.watermark);
     picture_release(&p);
     if (failed != 0) {
         cJSON_Delete(result);

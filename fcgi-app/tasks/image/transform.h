@@ -16,6 +16,23 @@
 
 struct cJSON;
 
+/* What is put over all results, a picture or a text. */
+struct watermark {
+    const char *text; /* of the params; NULL: none */
+    const char *font;
+    double size_px;
+    struct colour colour;
+    struct gravity gravity;
+    int x, y; /* pixels from the sides of gravity; between the marks, repeated */
+    double scale, opacity; /* scale: of the result's sides; 0: as large as it is */
+    bool is_repeated;
+
+    bool is_picture;
+    struct picture mark;   /* the input `watermark` */
+    VipsImage *overlay;    /* drawn for a result of the size `canvas` */
+    struct size canvas;
+};
+
 /* What may differ from output to output. */
 struct variant {
     struct fit_request fit;
@@ -36,6 +53,7 @@ struct transform {
     struct turn turn; /* rotate, then flip */
     struct effects effects;
     struct extend extend;
+    struct watermark watermark;
 
     bool is_many;                          /* there was a list of variants */
     struct variant variants[VARIANTS_MAX]; /* one when there was none */
@@ -76,11 +94,25 @@ int plan_make(const struct transform *t, struct picture *p, struct plan *ret_pla
 
 /* steps.c */
 
+/* Resized, without a change when it has that size. */
+int step_resize(struct picture *p, struct size size, struct error *reterr);
+
 /* Make the picture's image the rectangle `r` of it. */
 int step_cut(struct picture *p, const VipsRect *r, struct error *reterr);
 
 /* From what crop left to the i-th result, all but metadata; `p` is one frame. */
-int steps_apply(struct picture *p, const struct transform *t, struct plan *plan, int i,
+int steps_apply(struct picture *p, struct transform *t, struct plan *plan, int i,
                 struct error *reterr);
+
+/* watermark.c */
+void watermark_parse(const struct cJSON *params, struct watermark *w);
+
+/* Read the picture, if there is one. Errors: ERR_INVALID_INPUT, ERR_INVALID_PARAMS. */
+int watermark_open(struct watermark *w, struct run *run, struct error *reterr);
+void watermark_release(struct watermark *w);
+bool watermark_is_asked(const struct watermark *w);
+
+/* Put it over the picture, which is 8-bit sRGB or grey. */
+int watermark_apply(struct picture *p, struct watermark *w, struct error *reterr);
 
 #endif

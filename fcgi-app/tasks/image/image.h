@@ -20,7 +20,16 @@ struct cJSON;
 #define IMAGE_SIDE_MAX 16384 /* pixels along either side of a result; WebP ends one earlier */
 
 /* To add one: a value here, a row in load.c's table, a row in save.c's when it is written too. */
-enum image_type { IMAGE_JPEG, IMAGE_PNG, IMAGE_WEBP, IMAGE_GIF, IMAGE_TIFF, IMAGE_TYPE_COUNT };
+enum image_type {
+    IMAGE_JPEG,
+    IMAGE_PNG,
+    IMAGE_WEBP,
+    IMAGE_GIF,
+    IMAGE_TIFF,
+    IMAGE_AVIF,
+    IMAGE_HEIC,
+    IMAGE_TYPE_COUNT
+};
 
 /* One input on its way through a run. */
 struct picture {
@@ -103,6 +112,15 @@ enum image_type image_type_find(const char *name);       /* IMAGE_TYPE_COUNT: th
 /* gif.c: does the file go on to its end? One that is broken in another way may be called complete.
  */
 bool gif_is_complete(const unsigned char *bytes, size_t size);
+
+/* heif.c */
+
+/* Load what reads and writes AVIF and HEIC, if that has not happened. False: it is not installed.
+ */
+bool heif_is_available(void);
+
+/* AVIF or HEIC, by the brands that the file begins with; else IMAGE_TYPE_COUNT. */
+enum image_type heif_sniff(const unsigned char *bytes, size_t size);
 
 /* webp.c: a copy of the file without EXIF, XMP and colour profile, for g_free(). The file is one
  * that libvips wrote. */

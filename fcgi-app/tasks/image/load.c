@@ -26,6 +26,8 @@ static const struct loader loaders[IMAGE_TYPE_COUNT] = {
     [IMAGE_WEBP] = {"webp", "image/webp", "WebP", vips_webpload_buffer, "scale", true, true, true},
     [IMAGE_GIF] = {"gif", "image/gif", "GIF", vips_gifload_buffer, NULL, false, true, true},
     [IMAGE_TIFF] = {"tiff", "image/tiff", "TIFF", vips_tiffload_buffer, NULL, false, true, false},
+    [IMAGE_AVIF] = {"avif", "image/avif", "AVIF", vips_heifload_buffer, NULL, false, true, false},
+    [IMAGE_HEIC] = {"heic", "image/heic", "HEIC", vips_heifload_buffer, NULL, false, true, false},
 };
 
 static const struct signature {
@@ -68,7 +70,7 @@ static enum image_type sniff(const unsigned char *bytes, size_t size)
             continue;
         return s->type;
     }
-    return IMAGE_TYPE_COUNT;
+    return heif_sniff(bytes, size);
 }
 
 static int find_type(struct picture *p, struct error *reterr)
@@ -80,14 +82,19 @@ static int find_type(struct picture *p, struct error *reterr)
         return error_set(reterr, ERR_INVALID_INPUT, "The input %s is empty.", in->name);
     p->type = sniff(in->bytes, in->size);
     if (p->type == IMAGE_TYPE_COUNT)
-        return error_set(
-            reterr, ERR_INVALID_INPUT,
-            "The input %s is not a picture this task reads: JPEG, PNG, WebP, GIF, TIFF.", in->name);
+        return error_set(reterr, ERR_INVALID_INPUT,
+                         "The input %s is not a picture this task reads: JPEG, PNG, WebP, GIF, "
+                         "TIFF, AVIF, HEIC.",
+                         in->name);
     if (*declared != '\0' && strcmp(declared, "application/octet-stream") != 0 &&
         g_ascii_strcasecmp(declared, loaders[p->type].media_type) != 0)
         return error_set(reterr, ERR_INVALID_INPUT,
                          "The input %s is declared %.60s, but the content is %s.", in->name,
                          declared, loaders[p->type].media_type);
+    if ((p->type == IMAGE_AVIF || p->type == IMAGE_HEIC) && !heif_is_available())
+        return error_set(reterr, ERR_INVALID_INPUT,
+                         "The input %s is %s, which this server was installed without.", in->name,
+                         loaders[p->type].title);
     return 0;
 }
 

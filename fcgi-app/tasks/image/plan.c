@@ -28,6 +28,21 @@ bool transform_is_animated(const struct transform *t, const struct picture *p)
     return is_any;
 }
 
+/* AV1 is slow to encode, and cannot be stopped meanwhile. */
+static int check_avif(const struct picture *p, struct size size, struct error *reterr)
+{
+    double limit = run_limit(p->run, "max_avif_megapixels");
+
+    if (!heif_is_available())
+        return error_set(reterr, ERR_INVALID_PARAMS,
+                         "This server was installed without AVIF: ask for another format.");
+    if ((double)size.width * size.height / 1e6 > limit)
+        return error_set(reterr, ERR_INVALID_PARAMS,
+                         "The result would be %dx%d pixels; the limit max_avif_megapixels is %g.",
+                         size.width, size.height, limit);
+    return 0;
+}
+
 static int check_size(const struct picture *p, struct size size, const struct target *target,
                       struct error *reterr)
 {
@@ -44,6 +59,8 @@ static int check_size(const struct picture *p, struct size size, const struct ta
                          "The result would be %dx%d pixels, frames: %d; the limit max_megapixels "
                          "is %g.",
                          size.width, size.height, target->frames, limit);
+    if (target->type == IMAGE_AVIF)
+        return check_avif(p, size, reterr);
     return 0;
 }
 

@@ -60,7 +60,8 @@ static int resize_and_turn(struct picture *p, struct turn turn, const struct tar
     double after = (double)target->resized_raw.width * target->resized_raw.height;
 
     if (after <= before)
-        return step_resize(p, target->resized_raw, reterr) != 0 ? -1 : picture_turn(p, turn, reterr);
+        return step_resize(p, target->resized_raw, reterr) != 0 ? -1
+                                                                : picture_turn(p, turn, reterr);
     return picture_turn(p, turn, reterr) != 0 ? -1 : step_resize(p, target->layout.resized, reterr);
 }
 

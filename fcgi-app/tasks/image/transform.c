@@ -179,8 +179,8 @@ int image_transform(struct run *run, struct error *reterr)
 
     transform_parse(run_params(run), &t);
     if (picture_open(&p, run, "image", reterr) == 0 && choose(&p, &t, reterr) == 0 &&
-        watermark_open(&t.watermark, run, reterr) == 0 &&
-        plan_make(&t, &p, &plan, reterr) == 0 && decode(&p, &t, &plan, reterr) == 0)
+        watermark_open(&t.watermark, run, reterr) == 0 && plan_make(&t, &p, &plan, reterr) == 0 &&
+        decode(&p, &t, &plan, reterr) == 0)
         failed = t.is_many ? make_variants(&p, &t, &plan, result, reterr)
                            : make_result(&p, &t, &plan, 0, result, reterr);
     watermark_release(&t.watermark);

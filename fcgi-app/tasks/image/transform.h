@@ -23,13 +23,13 @@ struct watermark {
     double size_px;
     struct colour colour;
     struct gravity gravity;
-    int x, y; /* pixels from the sides of gravity; between the marks, repeated */
+    int x, y;              /* pixels from the sides of gravity; between the marks, repeated */
     double scale, opacity; /* scale: of the result's sides; 0: as large as it is */
     bool is_repeated;
 
     bool is_picture;
-    struct picture mark;   /* the input `watermark` */
-    VipsImage *overlay;    /* drawn for a result of the size `canvas` */
+    struct picture mark; /* the input `watermark` */
+    VipsImage *overlay;  /* drawn for a result of the size `canvas` */
     struct size canvas;
 };
 

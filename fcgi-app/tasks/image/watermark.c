@@ -12,7 +12,8 @@
 
 #define MEASURE_PX 100 /* the letters by which a text is measured that has to be fitted */
 #define FITTED_PX_MAX 4000
-#define TILE_MIN 256 /* smaller tiles are put together first: each one costs as much as a large one */
+#define TILE_MIN \
+    256 /* smaller tiles are put together first: each one costs as much as a large one */
 
 void watermark_parse(const cJSON *params, struct watermark *w)
 {
@@ -94,7 +95,8 @@ static int draw_text(const struct watermark *w, struct size canvas, VipsImage **
     double scale[4] = {0, 0, 0, c->alpha / 255 * w->opacity};
     double offset[4] = {c->red, c->green, c->blue, 0};
     VipsImage *mask = fit_mask(w, canvas), *coloured = NULL;
-    int failed = mask == NULL || vips_linear(mask, &coloured, scale, offset, 4, "uchar", TRUE, NULL);
+    int failed =
+        mask == NULL || vips_linear(mask, &coloured, scale, offset, 4, "uchar", TRUE, NULL);
 
     if (!failed)
         failed = vips_copy(coloured, ret_image, "interpretation", VIPS_INTERPRETATION_sRGB, NULL);
@@ -158,7 +160,8 @@ bool watermark_is_asked(const struct watermark *w)
     return w->is_picture || w->text != NULL;
 }
 
-/* The mark as large as it has to be on such a canvas. Without a scale it shrinks, but never grows. */
+/* The mark as large as it has to be on such a canvas. Without a scale it shrinks, but never grows.
+ */
 static int draw_picture(struct watermark *w, struct size canvas, VipsImage **ret_image,
                         struct error *reterr)
 {
@@ -228,8 +231,7 @@ int watermark_apply(struct picture *p, struct watermark *w, struct error *reterr
     if (draw(w, canvas, reterr) != 0)
         return -1;
     if (!w->is_repeated) {
-        r = gravity_place(&w->gravity, canvas,
-                          (struct size){w->overlay->Xsize, w->overlay->Ysize});
+        r = gravity_place(&w->gravity, canvas, (struct size){w->overlay->Xsize, w->overlay->Ysize});
         r.left += w->gravity.x > 0.5 ? -w->x : w->x;
         r.top += w->gravity.y > 0.5 ? -w->y : w->y;
     }

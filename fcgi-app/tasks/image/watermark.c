@@ -104,7 +104,8 @@ static int draw_text(const struct watermark *w, struct size canvas, VipsImage **
     VIPS_UNREF(coloured);
     if (!failed)
         return 0;
-    error_set(reterr, ERR_INVALID_PARAMS, "The text of the watermark cannot be drawn.");
+    error_set(reterr, ERR_INVALID_PARAMS,
+              "The text of the watermark cannot be drawn: it is blank, or too large.");
     return error_cause(reterr, "%s", vips_error_buffer());
 }
 

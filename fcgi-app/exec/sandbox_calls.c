@@ -163,6 +163,7 @@ static const int signal_calls[] = {SCMP_SYS(kill), SCMP_SYS(rt_sigqueueinfo),
 /* What libraries try and can do without: no reason to kill in strict mode. */
 static const struct rule refused[] = {
     {SCMP_SYS(clone3), 0, {{0}}},
+    {SCMP_SYS(get_mempolicy), 0, {{0}}}, /* libnuma, which comes with libheif, when it is loaded */
     {SCMP_SYS(mremap), 0, {{0}}},
     {SCMP_SYS(open), 1, {HAS(1, O_TRUNC, O_TRUNC)}},
     {SCMP_SYS(openat), 1, {HAS(2, O_TRUNC, O_TRUNC)}},

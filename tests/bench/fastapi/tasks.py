@@ -89,7 +89,8 @@ async def command(name: str, request: Request):
                 file.write_bytes(body)
             out = pathlib.Path(folder, "out")
             words = [word.format(*files, out=out) for word in COMMANDS[name]]
-            process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+            process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE,
+                                                           stderr=asyncio.subprocess.DEVNULL)  # fmt: skip
             printed, _ = await process.communicate()
             if process.returncode != 0:
                 return Response(f"{words[0]} ended with {process.returncode}", 500)

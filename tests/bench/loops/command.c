@@ -22,6 +22,7 @@ static void run(char *const *words)
         nowhere = open("/dev/null", O_RDWR);
         dup2(nowhere, 0);
         dup2(nowhere, 1);
+        dup2(nowhere, 2);
         execvp(words[0], words);
         _exit(127);
     }

@@ -2,7 +2,9 @@
 """Pictures end to end: photographs, and files that only claim to be pictures."""
 
 import base64
+import io
 import json
+import zipfile
 
 import pictures
 import pytest
@@ -243,6 +245,65 @@ def test_a_higher_quality_takes_more_bytes(stack):
     picture = pictures.png(100, 100, pictures.gradient)
     sizes = [len(jpeg_of(stack, picture, quality=quality)) for quality in (10, 80, 100)]
     assert sizes == sorted(set(sizes))
+
+
+# ---- several results, and marks over them
+
+VARIANTS = json.dumps([{"width": 30}, {"width": 20, "format": "jpeg"}, {"width": 10, "format": "png"}])
+
+
+def entries_of(answer):
+    assert answer.status_code == 200, answer.text
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        return {each: archive.read(each) for each in archive.namelist()}
+
+
+def test_variants_come_as_json_and_as_a_zip(stack):
+    picture = pictures.png(60, 40, pictures.gradient)
+    answer = transform(stack, picture, variants=VARIANTS).json()
+    assert [each["media_type"] for each in answer["outputs"]] == ["image/png", "image/jpeg", "image/png"]
+    sizes = [(each["format"], each["width"], each["height"]) for each in answer["result"]["variants"]]
+    assert sizes == [("png", 30, 20), ("jpeg", 20, 13), ("png", 10, 7)]
+    contents = [base64.b64decode(each["base64"]) for each in answer["outputs"]]
+    assert [pictures.look(each) for each in contents] == sizes
+    assert [len(each) for each in contents] == [each["bytes"] for each in answer["result"]["variants"]]
+    headers = {"Content-Type": "image/png", "Accept": "application/zip"}
+    entries = entries_of(stack.post(TRANSFORM, params={"variants": VARIANTS}, data=picture, headers=headers))
+    assert [entries["image.png"], entries["image.2.jpg"], entries["image.3.png"]] == contents
+    assert json.loads(entries["result.json"]) == answer["result"]
+
+
+def test_variants_of_a_job_are_its_outputs(stack):
+    picture = pictures.png(60, 40, pictures.gradient)
+    headers = {"Content-Type": "image/png", "Prefer": "respond-async"}
+    job = stack.post(TRANSFORM, params={"variants": VARIANTS}, data=picture, headers=headers).json()
+    assert stack.wait_for_job(job["id"])["state"] == "succeeded"
+    entries = entries_of(stack.get(f"/v1/jobs/{job['id']}/result", headers={"Accept": "application/zip"}))
+    assert pictures.look(entries["image.2.jpg"]) == ("jpeg", 20, 13)
+
+
+@pytest.mark.parametrize("as_job", [False, True], ids=["now", "job"])
+def test_a_watermark_is_a_second_part_of_the_form(stack, as_job):
+    mark = pictures.png(4, 4)
+    options = json.dumps({"gravity": "southeast", "x": 2, "y": 1, "opacity": 0.5})
+    files = {
+        "image": ("a.png", pictures.png(20, 10, lambda x, y: BLUE), "image/png"),
+        "watermark": ("b.png", mark, "image/png"),
+        "watermark_options": (None, options),
+    }
+    headers = {"Prefer": "respond-async, wait=30"} if as_job else {}
+    rows = pixels_of(stack.post(TRANSFORM, files=files, headers=headers))
+    assert rows[0][0] == BLUE and rows[9][19] == BLUE and rows[4][14] == BLUE
+    for x, y in ((14, 5), (17, 8)):
+        assert abs(rows[y][x][0] - 128) < 3 and abs(rows[y][x][2] - 128) < 3
+
+
+def test_max_bytes_are_kept_or_refused(stack):
+    picture = pictures.png(100, 100, pictures.gradient)
+    answer = transform(stack, picture, format="jpeg", max_bytes=2000)
+    assert len(answer.content) <= 2000 and json.loads(answer.headers["Gangsaw-Result"])["quality"] < 80
+    detail = problem_of(transform(stack, picture, format="jpeg", max_bytes=10), "invalid-params", 422)["detail"]
+    assert "of the lowest quality" in detail and "max_bytes is 10" in detail
 
 
 # ---- what is no picture

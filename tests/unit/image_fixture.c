@@ -171,6 +171,47 @@ double mean_square_error(VipsImage *a, VipsImage *b)
     return mean;
 }
 
+VipsImage *open_bytes(struct bytes in)
+{
+    VipsImage *image = vips_image_new_from_buffer(in.data, in.size, "", NULL);
+    assert_non_null(image);
+    return image;
+}
+
+VipsImage *on_canvas(VipsImage *picture, int left, int top, int width, int height,
+                     const double *pixel)
+{
+    VipsArrayDouble *background = vips_array_double_new(pixel, picture->Bands);
+    VipsImage *image;
+    assert_int_equal(vips_embed(picture, &image, left, top, width, height, "extend",
+                                VIPS_EXTEND_BACKGROUND, "background", background, NULL),
+                     0);
+    vips_area_unref(VIPS_AREA(background));
+    g_object_unref(picture);
+    return image;
+}
+
+VipsImage *area_of(VipsImage *image, int left, int top, int width, int height)
+{
+    VipsImage *area;
+    assert_int_equal(vips_extract_area(image, &area, left, top, width, height, NULL), 0);
+    return area;
+}
+
+void assert_same(struct outcome *o, VipsImage *expected, const char *what)
+{
+    if (o->image == NULL)
+        fail_msg("%s: %s %s", what, o->error.detail, o->error.cause);
+    if (o->image->Xsize != expected->Xsize || o->image->Ysize != expected->Ysize)
+        fail_msg("%s: %dx%d, not %dx%d", what, o->image->Xsize, o->image->Ysize, expected->Xsize,
+                 expected->Ysize);
+    double error = mean_square_error(o->image, expected);
+    if (error > 0)
+        fail_msg("%s: mean square error %g", what, error);
+    g_object_unref(expected);
+    outcome_release(o);
+}
+
 int start_module(void **state)
 {
     struct error error = {0};

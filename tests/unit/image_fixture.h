@@ -63,4 +63,14 @@ void assert_pixel(VipsImage *image, int x, int y, const double *expected, int ba
                   double tolerance);
 double mean_square_error(VipsImage *a, VipsImage *b);
 
+/* For comparing with libvips, step by step: a file decoded, `picture` (which is taken over) on a
+ * canvas of `pixel`, a part. */
+VipsImage *open_bytes(struct bytes in);
+VipsImage *on_canvas(VipsImage *picture, int left, int top, int width, int height,
+                     const double *pixel);
+VipsImage *area_of(VipsImage *image, int left, int top, int width, int height);
+
+/* It succeeded, and no pixel differs. Releases both. */
+void assert_same(struct outcome *o, VipsImage *expected, const char *what);
+
 #endif

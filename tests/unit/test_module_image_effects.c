@@ -135,18 +135,11 @@ static VipsImage *in_space(VipsImage *image, VipsInterpretation space)
     return copy;
 }
 
-static VipsImage *decode(struct bytes in)
-{
-    VipsImage *image = vips_image_new_from_buffer(in.data, in.size, "", NULL);
-    assert_non_null(image);
-    return image;
-}
-
 static void test_grayscale_is_how_light_the_picture_is(void **state)
 {
     struct bytes in = encode(gradient(80, 60), ".png");
     struct outcome o = transform(in, "{\"grayscale\":true}");
-    VipsImage *image = decode(in), *expected = in_space(image, VIPS_INTERPRETATION_B_W);
+    VipsImage *image = open_bytes(in), *expected = in_space(image, VIPS_INTERPRETATION_B_W);
     (void)state;
     assert_int_equal(o.image->Bands, 1);
     assert_float_equal(mean_square_error(o.image, expected), 0, 0);
@@ -183,7 +176,7 @@ static void test_tint_has_the_hue_of_its_colour_and_the_light_of_the_picture(voi
     static const double black[3] = {0, 0, 0}, white[3] = {255, 255, 255};
     struct bytes in = encode(ramp(), ".png");
     struct outcome o = transform(in, "{\"tint\":\"#704214\"}");
-    VipsImage *plain = decode(in), *before = in_space(plain, VIPS_INTERPRETATION_LAB),
+    VipsImage *plain = open_bytes(in), *before = in_space(plain, VIPS_INTERPRETATION_LAB),
               *after = in_space(o.image, VIPS_INTERPRETATION_LAB);
     (void)state;
 
@@ -289,7 +282,7 @@ static void test_blur_is_gaussian_whatever_its_width(void **state)
     assert_int_equal(vips_gaussblur(noise, &soft, 1.5, NULL), 0); /* as pictures are */
     g_object_unref(noise);
     struct bytes in = encode(soft, ".png");
-    VipsImage *image = decode(in);
+    VipsImage *image = open_bytes(in);
     assert_int_equal(vips_cast_float(image, &wide, NULL), 0);
     for (size_t i = 0; i < COUNT(sigmas); i++) {
         char params[64];
@@ -313,7 +306,7 @@ static void test_a_wide_blur_keeps_its_place(void **state)
 {
     struct bytes in = encode(gradient(400, 300), ".png");
     struct outcome o = transform(in, "{\"blur\":20}");
-    VipsImage *image = decode(in);
+    VipsImage *image = open_bytes(in);
     (void)state;
     /* far from the edges, a blurred slope is that slope */
     for (int y = 100; y < 200; y += 7)
@@ -366,7 +359,7 @@ static void test_sharpen_is_that_of_libvips(void **state)
     g_object_unref(noise);
     struct bytes in = encode(soft, ".png");
     struct outcome o = transform(in, "{\"sharpen\":1.2}");
-    image = decode(in);
+    image = open_bytes(in);
     assert_int_equal(vips_sharpen(image, &expected, "sigma", 1.2, "m1", 1.0, "m2", 2.0, NULL), 0);
     assert_float_equal(mean_square_error(o.image, expected), 0, 0);
     assert_true(mean_square_error(o.image, image) > 1);
@@ -460,6 +453,61 @@ static void test_effects_see_the_colours_of_the_profile(void **state)
     bytes_release(&in);
 }
 
+static void test_a_wide_gamut_keeps_sixteen_bits_under_effects(void **state)
+{
+    static const double deep[3] = {200 * 257, 60 * 257, 50 * 257}, half[3] = {25700, 7710, 6425};
+    VipsImage *image = solid(64, 64, 3, deep, VIPS_INTERPRETATION_RGB16, VIPS_FORMAT_USHORT), *p3;
+    (void)state;
+    assert_int_equal(
+        vips_icc_transform(image, &p3, "p3", "input_profile", "srgb", "depth", 16, NULL), 0);
+    g_object_unref(image);
+    struct bytes in = encode(p3, ".png");
+    struct outcome o = transform(in, "{\"brightness\":0.5,\"strip\":false,\"width\":32}");
+    assert_int_equal(o.image->BandFmt, VIPS_FORMAT_USHORT);
+    assert_pixel(o.image, 5, 5, half, 3, 100);
+    outcome_release(&o);
+    bytes_release(&in);
+}
+
+static void test_a_profile_of_other_channels_does_not_stay(void **state)
+{
+    static const double colour[3] = {200, 60, 50}, grey_pixel[1] = {90}, red[3] = {255, 0, 0};
+    static const char *const formats[] = {"png", "jpeg", "webp", "tiff"};
+    VipsImage *image = solid(64, 64, 3, colour, VIPS_INTERPRETATION_sRGB, VIPS_FORMAT_UCHAR), *p3;
+    (void)state;
+    assert_int_equal(vips_icc_transform(image, &p3, "p3", "input_profile", "srgb", NULL), 0);
+    g_object_unref(image);
+    struct bytes in = encode(p3, ".png");
+    for (size_t i = 0; i < COUNT(formats); i++) {
+        char params[100];
+        snprintf(params, sizeof(params), "{\"grayscale\":true,\"strip\":false,\"format\":\"%s\"}",
+                 formats[i]);
+        struct outcome o = transform(in, params);
+        if (o.image == NULL)
+            fail_msg("%s: %s %s", params, o.error.detail, o.error.cause);
+        assert_int_equal(vips_image_get_typeof(o.image, VIPS_META_ICC_NAME), 0);
+        outcome_release(&o);
+    }
+    bytes_release(&in);
+
+    /* a grey file whose profile is one of RGB, beside red */
+    image = solid(16, 16, 1, grey_pixel, VIPS_INTERPRETATION_B_W, VIPS_FORMAT_UCHAR);
+    const void *profile;
+    size_t size;
+    VipsBlob *blob;
+    assert_int_equal(vips_profile_load("srgb", &blob, NULL), 0);
+    profile = vips_blob_get(blob, &size);
+    vips_image_set_blob_copy(image, VIPS_META_ICC_NAME, profile, size);
+    vips_area_unref(VIPS_AREA(blob));
+    in = encode(image, ".jpg");
+    struct outcome o = transform(in, "{\"strip\":false,\"extend\":{\"left\":8,\"background\":"
+                                     "\"#ff0000\"},\"quality\":100}");
+    assert_int_equal(vips_image_get_typeof(o.image, VIPS_META_ICC_NAME), 0);
+    assert_pixel(o.image, 2, 5, red, 3, 6);
+    outcome_release(&o);
+    bytes_release(&in);
+}
+
 static void test_effects_make_rgb_of_cmyk(void **state)
 {
     static const double cyan[4] = {255, 0, 0, 0};
@@ -514,6 +562,8 @@ int main(void)
         cmocka_unit_test(test_sharpness_comes_after_colours_and_before_extend),
         cmocka_unit_test(test_neutral_values_change_no_byte),
         cmocka_unit_test(test_effects_see_the_colours_of_the_profile),
+        cmocka_unit_test(test_a_wide_gamut_keeps_sixteen_bits_under_effects),
+        cmocka_unit_test(test_a_profile_of_other_channels_does_not_stay),
         cmocka_unit_test(test_effects_make_rgb_of_cmyk),
         cmocka_unit_test(test_every_effect_stops_when_told),
     };

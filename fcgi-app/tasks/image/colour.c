@@ -65,10 +65,20 @@ static VipsInterpretation space_of(bool is_grey, bool is_deep)
     return is_grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
 }
 
+/* A profile describes channels: not one channel what is three. */
 static int to_space(struct picture *p, VipsInterpretation space, struct error *reterr)
 {
+    bool was_grey = colour_is_grey(p->image);
     VipsImage *next = NULL;
-    return picture_step(p, vips_colourspace(p->image, &next, space, NULL), &next, reterr);
+
+    if (picture_step(p, vips_colourspace(p->image, &next, space, NULL), &next, reterr) != 0)
+        return -1;
+    if (colour_is_grey(p->image) == was_grey)
+        return 0;
+    if (picture_step(p, vips_copy(p->image, &next, NULL), &next, reterr) != 0)
+        return -1;
+    vips_image_remove(p->image, VIPS_META_ICC_NAME);
+    return 0;
 }
 
 int colour_to_srgb(struct picture *p, bool keeps_depth, struct error *reterr)

@@ -70,7 +70,12 @@ static int find_smart(struct picture *p, const struct gravity *g, struct turn tu
                      vips_extract_area(p->image, &next, part->left, part->top, part->width,
                                        part->height, NULL),
                      &next, reterr) != 0 ||
-        picture_turn(p, turn, reterr) != 0 || picture_watch(p, reterr) != 0)
+        picture_turn(p, turn, reterr) != 0)
+        return -1;
+    /* It counts whole numbers, and mixes colours of RGB. */
+    if (!colour_is_writable(p, IMAGE_PNG) && colour_to_srgb(p, false, reterr) != 0)
+        return -1;
+    if (picture_watch(p, reterr) != 0)
         return -1;
     if (vips_smartcrop(p->image, &found, size.width, size.height, "interesting", interesting,
                        NULL) != 0)

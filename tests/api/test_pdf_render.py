@@ -254,6 +254,13 @@ def test_a_format_that_ends_earlier_says_so(stack):
     assert pictures.look(render(stack, document, dpi=72)[1][0]) == ("png", 20000, 72)
 
 
+def test_a_format_that_takes_more_memory_has_a_limit_of_its_own(stack):
+    document = drawing(b"/MediaBox [0 0 6000 5000]")
+    detail = problem_of(refused(stack, document, dpi=72, format="webp"), "invalid-input", 422)["detail"]
+    assert "Page 1 would be 6000x5000 pixels as webp" in detail and "max_webp_megapixels is 25" in detail
+    assert pictures.look(render(stack, document, dpi=72, format="jpeg")[1][0]) == ("jpeg", 6000, 5000)
+
+
 def test_there_are_as_many_outputs_as_the_descriptor_says(stack):
     document = drawing(b"", size=(2, 2))
     result, outputs = render(stack, document, select=",".join(["1"] * 500), dpi=10)

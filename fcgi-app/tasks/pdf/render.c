@@ -70,16 +70,24 @@ static double dpi_for(const struct render *r, PopplerPage *page)
     return isinf(dpi) ? r->dpi : dpi;
 }
 
+/* WebP's encoder holds the whole picture several times over. */
 static int check_format(const struct render *r, struct raster_size size, int page,
                         struct error *reterr)
 {
     int side_max = encode_side_max(r->encode.format);
-    if (size.width <= side_max && size.height <= side_max)
-        return 0;
-    return error_set(reterr, ERR_INVALID_INPUT,
-                     "Page %d would be %dx%d pixels; in this format there are at most %d along "
-                     "either side.",
-                     page, size.width, size.height, side_max);
+    double limit = run_limit(r->document.run, "max_webp_megapixels");
+
+    if (size.width > side_max || size.height > side_max)
+        return error_set(reterr, ERR_INVALID_INPUT,
+                         "Page %d would be %dx%d pixels; in this format there are at most %d along "
+                         "either side.",
+                         page, size.width, size.height, side_max);
+    if (r->encode.format == ENCODE_WEBP && (double)size.width * size.height / 1e6 > limit)
+        return error_set(reterr, ERR_INVALID_INPUT,
+                         "Page %d would be %dx%d pixels as webp; the limit max_webp_megapixels is "
+                         "%g.",
+                         page, size.width, size.height, limit);
+    return 0;
 }
 
 static int measure_page(struct render *r, int i, struct error *reterr)

@@ -108,6 +108,32 @@ int reader_add_blob(struct reader *r, const struct task_slot *slot, const char *
     return 0;
 }
 
+/* One more item of a list that was begun in the same place. */
+static bool add_text_item(const struct reader *r, const struct schema *property, cJSON *list,
+                          const char *text)
+{
+    for (int i = 0; i < r->list_count; i++) {
+        if (r->lists[i] == list)
+            return cJSON_AddItemToArray(
+                list, schema_value_from_text(schema_items(property), r->arena, text));
+    }
+    return false;
+}
+
+/* Text that is no array in JSON is the first item of one, where the schema wants an array. */
+static cJSON *value_of_text(struct reader *r, const struct schema *property, const char *text)
+{
+    cJSON *value = schema_value_from_text(property, r->arena, text);
+    if (!property || !schema_is_list(property) || !cJSON_IsString(value))
+        return value;
+    cJSON_Delete(value);
+    cJSON *list = cJSON_CreateArray();
+    r->lists = grow(r->arena, r->lists, r->list_count, &r->list_capacity, sizeof(*r->lists));
+    r->lists[r->list_count++] = list;
+    (void)add_text_item(r, property, list, text);
+    return list;
+}
+
 /* A parameter from the query or a form field; typed by the schema. */
 static void add_text_param(struct reader *r, const char *name, const char *text)
 {
@@ -121,13 +147,14 @@ static void add_text_param(struct reader *r, const char *name, const char *text)
         field_errors_add(r->errors, pointer, "is an input: its bytes go into the body");
         return;
     }
-    if (json_member(r->out->params, name)) {
-        field_errors_add(r->errors, pointer, "is given more than once");
+    const struct schema *property = schema_property(r->task->params, name);
+    cJSON *given = json_member(r->out->params, name);
+    if (given) {
+        if (!add_text_item(r, property, given, text))
+            field_errors_add(r->errors, pointer, "is given more than once");
         return;
     }
-    const struct schema *property = schema_property(r->task->params, name);
-    cJSON *value =
-        property ? schema_value_from_text(property, r->arena, text) : cJSON_CreateString(text);
+    cJSON *value = value_of_text(r, property, text);
     if (!value || !cJSON_AddItemToObject(r->out->params, name, value))
         cJSON_Delete(value);
 }
@@ -140,6 +167,7 @@ static int read_query(struct reader *r, struct error *reterr)
         return -1;
     for (int i = 0; i < count; i++)
         add_text_param(r, fields[i].name, fields[i].value);
+    r->list_count = 0; /* complete: a form cannot go on with them */
     return 0;
 }
 

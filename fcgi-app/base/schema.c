@@ -60,6 +60,16 @@ const cJSON *schema_source(const struct schema *s)
     return s->source;
 }
 
+bool schema_is_list(const struct schema *s)
+{
+    return (s->allowed & SCHEMA_ARRAY) != 0 && (s->allowed & SCHEMA_STRING) == 0;
+}
+
+const struct schema *schema_items(const struct schema *s)
+{
+    return s->items;
+}
+
 static bool has_outer_space(const char *text)
 {
     size_t size = strlen(text);

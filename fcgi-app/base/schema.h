@@ -64,4 +64,10 @@ const cJSON *schema_source(const struct schema *s);
  */
 cJSON *schema_value_from_text(const struct schema *s, struct arena *scratch, const char *text);
 
+/* Does `s` allow arrays, but no text that stands beside them? Then texts may be its items. */
+bool schema_is_list(const struct schema *s);
+
+/* The schema of an array's items; NULL: any. */
+const struct schema *schema_items(const struct schema *s);
+
 #endif

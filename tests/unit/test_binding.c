@@ -36,7 +36,9 @@ static const char many[] =
     HEAD("t.many") "\"inputs\": [{\"name\": \"file\", \"max_bytes\": 20, \"many\": {\"max\": 2}}, "
                    "{\"name\": \"mask\", \"max_bytes\": 20, \"optional\": true}], "
                    "\"params\": {\"type\": \"object\", \"properties\": "
-                   "{\"text\": {\"type\": \"string\"}}}, " LIMITS "}";
+                   "{\"text\": {\"type\": \"string\"}, \"sizes\": {\"type\": \"array\", "
+                   "\"items\": {\"type\": \"integer\"}}, \"either\": {\"type\": "
+                   "[\"array\", \"string\"]}}}, " LIMITS "}";
 static const char two[] = HEAD("t.two") "\"inputs\": [{\"name\": \"left\", \"max_bytes\": 20}, "
                                         "{\"name\": \"right\", \"max_bytes\": 20}], "
                                         "\"params\": {\"type\": \"object\"}, " LIMITS "}";
@@ -213,6 +215,32 @@ static void test_the_query_is_typed_by_the_schema(void **state)
         {"t.many", "text=5", FORM, PART("file") "A" END, "{\"text\":\"5\"} file=::A"},
         {"t.none", "n=%zz", NULL, "", "invalid-request"},
         {"t.none", "n=%ff", NULL, "", "invalid-request"},
+    };
+    check(*state, examples, COUNT(examples));
+}
+
+static void test_a_repeated_name_fills_a_list(void **state)
+{
+    static const struct example examples[] = {
+        {"t.many", "sizes=5", "image/png", "P", "{\"sizes\":[5]} file=image/png::P"},
+        {"t.many", "sizes=5&text=t&sizes=6&sizes=5", "image/png", "P",
+         "{\"sizes\":[5,6,5],\"text\":\"t\"} file=image/png::P"},
+        {"t.many", "sizes=[5,6]", "image/png", "P", "{\"sizes\":[5,6]} file=image/png::P"},
+        {"t.many", NULL, FORM, PART("sizes") "5\r\n" PART("sizes") "6\r\n" PART("file") "A" END,
+         "{\"sizes\":[5,6]} file=::A"},
+        {"t.many", "sizes=5&sizes=x&sizes=5,6", "image/png", "P",
+         "invalid-params /sizes/1 /sizes/2"},
+        {"t.many", "sizes=", "image/png", "P", "invalid-params /sizes/0"},
+        /* A list that was given as a whole is a value given twice. */
+        {"t.many", "sizes=[5]&sizes=6", "image/png", "P", "invalid-params /sizes"},
+        {"t.many", "sizes=5", FORM, PART("sizes") "6\r\n" PART("file") "A" END,
+         "invalid-params /sizes"},
+        {"t.many", NULL, FORM,
+         PART("params") "{\"sizes\":[5]}\r\n" PART("sizes") "6\r\n" PART("file") "A" END,
+         "invalid-params /sizes"},
+        /* Where a text is a value itself, it is no item. */
+        {"t.many", "either=a", "image/png", "P", "{\"either\":\"a\"} file=image/png::P"},
+        {"t.many", "either=a&either=b", "image/png", "P", "invalid-params /either"},
     };
     check(*state, examples, COUNT(examples));
 }
@@ -509,6 +537,7 @@ int main(void)
         TEST(test_inputs_keep_their_names_types_and_files),
         TEST(test_a_body_of_bytes_is_the_one_input_that_has_to_be_there),
         TEST(test_the_query_is_typed_by_the_schema),
+        TEST(test_a_repeated_name_fills_a_list),
         TEST(test_every_mistake_is_named_at_once),
         TEST(test_bodies_that_cannot_be_read_have_their_own_problems),
         TEST(test_bodies_over_a_byte_limit_are_too_large),

@@ -44,6 +44,45 @@ static void test_a_picture_that_claims_to_be_huge_is_refused_unread(void **state
     bytes_release(&in);
 }
 
+static void test_pixels_that_are_kept_count_by_their_bytes(void **state)
+{
+    static const char *const kept[] = {"{\"trim\":{}}", "{\"rotate\":90,\"strip\":false}",
+                                       "{\"variants\":[{\"width\":9}]}"};
+    VipsImage *deep = NULL, *eight = gradient(100, 100);
+    (void)state;
+    assert_int_equal(vips_colourspace(eight, &deep, VIPS_INTERPRETATION_RGB16, NULL), 0);
+    g_object_unref(eight);
+    struct bytes in = encode(deep, ".png"); /* 60,000 bytes of pixels */
+
+    for (size_t i = 0; i < COUNT(kept); i++) {
+        struct run *run = fake_run_new(TRANSFORM, kept[i]);
+        fake_run_set_limit(run, "max_megapixels", 0.012);
+        assert_refused(compute(run, in, ""), ERR_INVALID_INPUT, "max_megapixels");
+    }
+    struct run *run = fake_run_new(TRANSFORM, "{\"width\":50}"); /* they stream through */
+    fake_run_set_limit(run, "max_megapixels", 0.012);
+    struct outcome o = compute(run, in, "");
+    assert_non_null(o.image);
+    outcome_release(&o);
+    bytes_release(&in);
+}
+
+static void test_a_lossless_webp_has_a_limit_of_its_own(void **state)
+{
+    (void)state;
+    struct bytes in = encode(gradient(100, 100), ".png");
+    struct run *run = fake_run_new(TRANSFORM, "{\"format\":\"webp\",\"lossless\":true}");
+    fake_run_set_limit(run, "max_lossless_webp_megapixels", 0.009);
+    assert_refused(compute(run, in, ""), ERR_INVALID_PARAMS,
+                   "max_lossless_webp_megapixels is 0.009");
+    run = fake_run_new(TRANSFORM, "{\"format\":\"webp\"}");
+    fake_run_set_limit(run, "max_lossless_webp_megapixels", 0.009);
+    struct outcome o = compute(run, in, "");
+    assert_non_null(o.image);
+    outcome_release(&o);
+    bytes_release(&in);
+}
+
 static void test_every_frame_counts_for_the_pixel_limit(void **state)
 {
     (void)state;
@@ -362,6 +401,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_picture_that_claims_to_be_huge_is_refused_unread),
+        cmocka_unit_test(test_pixels_that_are_kept_count_by_their_bytes),
+        cmocka_unit_test(test_a_lossless_webp_has_a_limit_of_its_own),
         cmocka_unit_test(test_every_frame_counts_for_the_pixel_limit),
         cmocka_unit_test(test_what_is_no_picture_is_refused),
         cmocka_unit_test(test_the_declared_type_has_to_be_the_real_one),

@@ -254,6 +254,17 @@ static void test_letters_that_mean_something_to_pango_are_letters(void **state)
     assert_refused(written("{\"text\":\"  \"}", "{}"), ERR_INVALID_PARAMS, "cannot be drawn");
 }
 
+static void test_gaps_wider_than_the_picture_cost_nothing(void **state)
+{
+    const char *const options = "{\"watermark_options\":{\"repeat\":true,\"x\":16384,\"y\":16384}}";
+    (void)state;
+    struct outcome o = written("{\"text\":\"x\"}", options);
+    if (o.image == NULL)
+        fail_msg("%s [%s]", o.error.detail, o.error.cause);
+    assert_true(vips_tracked_get_mem_highwater() < 256 * 1024 * 1024);
+    outcome_release(&o);
+}
+
 static void test_a_text_that_would_be_huge_is_refused(void **state)
 {
     char text[300] = "{\"text\":\"";
@@ -370,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_every_variant_gets_its_mark),
         cmocka_unit_test(test_a_text_is_drawn_in_its_colour_at_its_place),
         cmocka_unit_test(test_letters_that_mean_something_to_pango_are_letters),
+        cmocka_unit_test(test_gaps_wider_than_the_picture_cost_nothing),
         cmocka_unit_test(test_a_text_that_would_be_huge_is_refused),
         cmocka_unit_test(test_a_broken_mark_is_named),
         cmocka_unit_test(test_an_avif_is_written_and_read),

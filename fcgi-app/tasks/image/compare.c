@@ -73,8 +73,7 @@ static int turn_upright(struct picture *p, struct error *reterr)
 
     if (p->orientation <= 1)
         return 0;
-    next = vips_image_copy_memory(p->image);
-    if (picture_step(p, next == NULL ? -1 : 0, &next, reterr) != 0)
+    if (picture_to_memory(p, reterr) != 0)
         return -1;
     return picture_step(p, vips_autorot(p->image, &next, NULL), &next, reterr);
 }

@@ -96,7 +96,9 @@ int picture_watch(struct picture *p, struct error *reterr);
 /* What is computed from here on is that part of the run; all of it, when nobody says otherwise. */
 void picture_begin_part(struct picture *p, double start, double size);
 
-/* Compute it here and now, for whoever looks at pixels out of their order or more than once. */
+/* Compute it here and now, for whoever looks at pixels out of their order or more than once.
+ * Errors: ERR_INVALID_INPUT also when it would have more bytes than max_megapixels of 8-bit RGBA.
+ */
 int picture_to_memory(struct picture *p, struct error *reterr);
 
 /* Where in memory a pixel is, of an image that is there. */

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-#define BANDS_MAX 5 /* CMYK and alpha */
+#define BANDS_MAX 5   /* CMYK and alpha */
+#define PIXEL_BYTES 4 /* of a picture in memory, by which max_megapixels is chosen */
 
 struct loader {
     const char *name, *media_type;
@@ -164,8 +165,25 @@ int picture_watch(struct picture *p, struct error *reterr)
     return picture_step(p, failed, &next, reterr);
 }
 
+/* Pixels that stream through may be of any depth; those that are kept count by their bytes. */
+static int check_memory(const struct picture *p, struct error *reterr)
+{
+    double limit = run_limit(p->run, "max_megapixels") * PIXEL_BYTES;
+    double pixel = (double)vips_format_sizeof(p->image->BandFmt) * p->image->Bands;
+    double megabytes = pixel * p->image->Xsize * p->image->Ysize / 1e6;
+
+    if (megabytes <= limit)
+        return 0;
+    return error_set(reterr, ERR_INVALID_INPUT,
+                     "These steps need %dx%d pixels in memory, %.0f MB; the limit max_megapixels "
+                     "makes that %.0f MB, at %d bytes a pixel.",
+                     p->image->Xsize, p->image->Ysize, megabytes, limit, PIXEL_BYTES);
+}
+
 int picture_to_memory(struct picture *p, struct error *reterr)
 {
+    if (check_memory(p, reterr) != 0)
+        return -1;
     VipsImage *next = vips_image_copy_memory(p->image); /* a reference, where it is there already */
     return picture_step(p, next == NULL ? -1 : 0, &next, reterr);
 }

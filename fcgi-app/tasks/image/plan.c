@@ -64,6 +64,19 @@ static int check_size(const struct picture *p, struct size size, const struct ta
     return 0;
 }
 
+/* libwebp holds thirty bytes a pixel then, all of the picture at once. */
+static int check_lossless_webp(const struct picture *p, struct size size, struct error *reterr)
+{
+    double limit = run_limit(p->run, "max_lossless_webp_megapixels");
+
+    if ((double)size.width * size.height / 1e6 <= limit)
+        return 0;
+    return error_set(reterr, ERR_INVALID_PARAMS,
+                     "The result would be %dx%d pixels; the limit max_lossless_webp_megapixels is "
+                     "%g.",
+                     size.width, size.height, limit);
+}
+
 static int check_crop(const VipsRect *crop, struct size size, struct error *reterr)
 {
     /* All are within the schema's million, so nothing overflows. */
@@ -112,7 +125,11 @@ static int make_target(const struct transform *t, const struct variant *v, const
         target.frames = p->frames;
     target.layout = layout_for(source, &v->fit);
     target.resized_raw = turn_size(plan->turn, target.layout.resized);
-    if (check_size(p, extend_size(&t->extend, target.layout.canvas), &target, reterr) != 0)
+    struct size whole = extend_size(&t->extend, target.layout.canvas);
+    if (check_size(p, whole, &target, reterr) != 0)
+        return -1;
+    if (target.type == IMAGE_WEBP && v->save.is_lossless &&
+        check_lossless_webp(p, whole, reterr) != 0)
         return -1;
     /* What `cover` cuts away has to be computed as well; unless it grows, the source bounds it. */
     if (v->fit.is_enlarging && check_size(p, target.layout.resized, &target, reterr) != 0)

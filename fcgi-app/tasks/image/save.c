@@ -185,8 +185,7 @@ static int save_within(struct picture *p, struct save_request *r, VipsBlob **ret
     size_t size;
 
     picture_begin_part(p, start, half);
-    VipsImage *next = vips_image_copy_memory(p->image);
-    if (picture_step(p, next == NULL ? -1 : 0, &next, reterr) != 0)
+    if (picture_to_memory(p, reterr) != 0)
         return -1;
     picture_begin_part(p, start + half, half);
     bool can_vary = is_lossy(r);

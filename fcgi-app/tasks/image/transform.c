@@ -112,9 +112,9 @@ static int make_variants(struct picture *p, struct transform *t, struct plan *pl
     int failed = 0;
 
     picture_begin_part(p, 0, DECODING);
-    decoded = vips_image_copy_memory(p->image);
-    if (decoded == NULL)
-        return picture_failed(p, reterr);
+    if (picture_to_memory(p, reterr) != 0)
+        return -1;
+    decoded = g_object_ref(p->image);
     for (int i = 0; i < t->variant_count && failed == 0; i++) {
         struct cJSON *item = cJSON_CreateObject();
         cJSON_AddItemToArray(list, item);

@@ -186,7 +186,9 @@ static int draw_picture(struct watermark *w, struct size canvas, VipsImage **ret
 static VipsImage *repeat(VipsImage *mark, const struct watermark *w, struct size canvas)
 {
     VipsImage *t[4] = {NULL};
-    int width = mark->Xsize + w->x, height = mark->Ysize + w->y;
+    /* Of a tile larger than the canvas the rest would not be seen. */
+    int width = VIPS_MIN(mark->Xsize + w->x, canvas.width);
+    int height = VIPS_MIN(mark->Ysize + w->y, canvas.height);
     int across = (TILE_MIN + width - 1) / width, down = (TILE_MIN + height - 1) / height;
     int failed = vips_embed(mark, &t[0], w->x / 2, w->y / 2, width, height, NULL) ||
                  vips_replicate(t[0], &t[1], across, down, NULL) ||

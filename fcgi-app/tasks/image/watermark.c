@@ -182,6 +182,20 @@ static int draw_picture(struct watermark *w, struct size canvas, VipsImage **ret
     return 0;
 }
 
+/* The mark with half of the gaps before it; they may leave nothing of it in the tile. */
+static int make_tile(VipsImage *mark, const struct watermark *w, int width, int height,
+                     VipsImage **ret_tile)
+{
+    VipsImage *black = NULL;
+
+    if (w->x / 2 < width && w->y / 2 < height)
+        return vips_embed(mark, ret_tile, w->x / 2, w->y / 2, width, height, NULL);
+    int failed = vips_black(&black, width, height, "bands", mark->Bands, NULL) ||
+                 vips_copy(black, ret_tile, "interpretation", mark->Type, NULL);
+    VIPS_UNREF(black);
+    return failed;
+}
+
 /* A canvas full of them, x and y pixels apart. */
 static VipsImage *repeat(VipsImage *mark, const struct watermark *w, struct size canvas)
 {
@@ -190,7 +204,7 @@ static VipsImage *repeat(VipsImage *mark, const struct watermark *w, struct size
     int width = VIPS_MIN(mark->Xsize + w->x, canvas.width);
     int height = VIPS_MIN(mark->Ysize + w->y, canvas.height);
     int across = (TILE_MIN + width - 1) / width, down = (TILE_MIN + height - 1) / height;
-    int failed = vips_embed(mark, &t[0], w->x / 2, w->y / 2, width, height, NULL) ||
+    int failed = make_tile(mark, w, width, height, &t[0]) ||
                  vips_replicate(t[0], &t[1], across, down, NULL) ||
                  (t[2] = vips_image_copy_memory(t[1])) == NULL ||
                  vips_replicate(t[2], &t[3], canvas.width / t[2]->Xsize + 1,

@@ -54,6 +54,28 @@ unsigned char *fake_run_read_file(const char *path, size_t *ret_size)
     return bytes;
 }
 
+unsigned char *fake_run_shared_file(const char *name, size_t *ret_size)
+{
+    char path[512];
+    const char *dir = getenv("GANGSAW_SHARED_DATA");
+    if (dir != NULL)
+        snprintf(path, sizeof(path), "%s/%s", dir, name);
+    else
+        snprintf(path, sizeof(path), "%s/../shared/data/%s", fake_run_source_dir(), name);
+    unsigned char *bytes = fake_run_read_file(path, ret_size);
+    if (bytes == NULL)
+        printf("skipped: %s is missing\n", path);
+    return bytes;
+}
+
+void fake_run_damage(unsigned char *bytes, size_t size, unsigned *seed)
+{
+    for (int k = 0; k < 4; k++) {
+        *seed = *seed * 1103515245 + 12345;
+        bytes[(*seed >> 8) % size] ^= (unsigned char)(1 << (*seed >> 4 & 7));
+    }
+}
+
 static void fill_defaults(cJSON *params, const cJSON *schema)
 {
     const cJSON *property;

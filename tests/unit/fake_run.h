@@ -48,6 +48,12 @@ int fake_run_progress_calls(const struct run *run);
 /* A whole file, with malloc; NULL when there is none. */
 unsigned char *fake_run_read_file(const char *path, size_t *ret_size);
 
+/* A file of the shared test data, "images/4.webp", likewise; where it is missing, that is said. */
+unsigned char *fake_run_shared_file(const char *name, size_t *ret_size);
+
+/* Flip four bits, others with each call, the same in every test run. `size` is 1 or more. */
+void fake_run_damage(unsigned char *bytes, size_t size, unsigned *seed);
+
 /* The source folder: $srcdir, or the current one. */
 const char *fake_run_source_dir(void);
 

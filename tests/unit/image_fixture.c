@@ -125,20 +125,12 @@ void bytes_release(struct bytes *b)
 
 struct bytes shared(const char *name)
 {
-    char path[512];
+    char path[128];
     struct bytes b = {NULL, 0};
-    const char *dir = getenv("GANGSAW_SHARED_DATA");
-
-    if (dir != NULL)
-        snprintf(path, sizeof(path), "%s/images/%s", dir, name);
-    else
-        snprintf(path, sizeof(path), "%s/../shared/data/images/%s", fake_run_source_dir(), name);
-    unsigned char *data = fake_run_read_file(path, &b.size);
-    if (data == NULL) {
-        print_message("skipped: %s is missing\n", path);
-        return b;
-    }
-    b.data = g_memdup2(data, b.size);
+    snprintf(path, sizeof(path), "images/%s", name);
+    unsigned char *data = fake_run_shared_file(path, &b.size);
+    if (data != NULL)
+        b.data = g_memdup2(data, b.size);
     free(data);
     return b;
 }

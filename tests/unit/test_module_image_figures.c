@@ -190,10 +190,7 @@ static void test_damaged_pictures_end_one_way_or_the_other(void **state)
             struct bytes copy = {g_memdup2(in.data, in.size), in.size};
             struct error error = {0};
             int result;
-            for (int k = 0; k < 4; k++) {
-                seed = seed * 1103515245 + 12345;
-                copy.data[(seed >> 8) % copy.size] ^= (unsigned char)(1 << (seed >> 4 & 7));
-            }
+            fake_run_damage(copy.data, copy.size, &seed);
             struct run *run = inspect(copy, ALL, &result, &error);
             assert_true(result == 0 || error.code == ERR_INVALID_INPUT);
             fake_run_free(run);

@@ -174,10 +174,7 @@ static void test_damaged_pictures_end_one_way_or_the_other(void **state)
         struct bytes in = encode(gradient(64, 64), suffixes[i]);
         for (int round = 0; round < 60; round++) {
             struct bytes copy = {g_memdup2(in.data, in.size), in.size};
-            for (int k = 0; k < 4; k++) {
-                seed = seed * 1103515245 + 12345;
-                copy.data[(seed >> 8) % copy.size] ^= (unsigned char)(1 << (seed >> 4 & 7));
-            }
+            fake_run_damage(copy.data, copy.size, &seed);
             struct outcome o = transform(copy, "{\"width\":32,\"rotate\":90}");
             assert_true(o.image != NULL || o.error.code == ERR_INVALID_INPUT ||
                         o.error.code == ERR_INVALID_PARAMS);

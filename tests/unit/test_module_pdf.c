@@ -381,10 +381,7 @@ static void test_damaged_documents_end_one_way_or_the_other(void **state)
     GString *in = document(2, two_lines, 3);
     for (int round = 0; round < 300; round++) {
         GString *copy = g_string_new_len(in->str, (gssize)in->len);
-        for (int k = 0; k < 6; k++) {
-            seed = seed * 1103515245 + 12345;
-            copy->str[9 + (seed >> 8) % (copy->len - 9)] ^= (char)(1 << (seed >> 4 & 7));
-        }
+        fake_run_damage((unsigned char *)copy->str + 9, copy->len - 9, &seed);
         static const struct {
             const char *task, *descriptor, *params;
         } tasks[] = {

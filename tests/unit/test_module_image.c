@@ -363,6 +363,28 @@ static void test_a_profile_is_applied_before_it_is_dropped(void **state)
     bytes_release(&in);
 }
 
+static void test_a_profile_leaves_the_transparency_of_16_bits(void **state)
+{
+    static const double deep[4] = {20000, 40000, 60000, 30000};
+    VipsImage *p3;
+    double *pixel;
+    int n;
+    (void)state;
+    VipsImage *image = solid(32, 32, 4, deep, VIPS_INTERPRETATION_RGB16, VIPS_FORMAT_USHORT);
+    assert_int_equal(
+        vips_icc_transform(image, &p3, "p3", "input_profile", "srgb", "depth", 16, NULL), 0);
+    g_object_unref(image);
+    struct bytes in = encode(p3, ".png");
+    struct outcome o = transform(in, "{\"width\":16}");
+
+    assert_int_equal(vips_getpoint(o.image, &pixel, &n, 5, 5, NULL), 0);
+    assert_int_equal(n, 4);
+    assert_true(fabs(pixel[0] - 78) <= 1 && fabs(pixel[3] - 117) <= 1);
+    g_free(pixel);
+    outcome_release(&o);
+    bytes_release(&in);
+}
+
 static void test_a_broken_profile_is_ignored(void **state)
 {
     static const double colour[3] = {200, 60, 50};
@@ -403,6 +425,43 @@ static void test_cmyk_becomes_srgb_unless_kept_in_a_jpeg(void **state)
             assert_true(pixel[0] < 120 && pixel[1] > 120 && pixel[2] > 180); /* cyan to the eye */
             g_free(pixel);
         }
+        outcome_release(&o);
+    }
+    bytes_release(&in);
+}
+
+/* A TIFF can have what a JPEG has not. */
+static void test_deep_cmyk_is_no_jpeg_as_it_is(void **state)
+{
+    static const double deep[4] = {2570, 25700, 51400, 7710};
+    (void)state;
+    VipsImage *image = solid(32, 16, 4, deep, VIPS_INTERPRETATION_CMYK, VIPS_FORMAT_USHORT);
+    struct bytes in = encode(image, ".tif");
+    struct outcome o = transform(in, "{\"format\":\"png\"}");
+    double *pixel;
+    int n;
+
+    assert_int_equal(vips_getpoint(o.image, &pixel, &n, 4, 4, NULL), 0);
+    outcome_release(&o);
+    o = transform(in, "{\"format\":\"jpeg\",\"quality\":95,\"strip\":false}");
+    assert_pixel(o.image, 4, 4, pixel, 3, 3);
+    g_free(pixel);
+    outcome_release(&o);
+    bytes_release(&in);
+}
+
+static void test_rgb_is_not_written_with_a_profile_of_cmyk(void **state)
+{
+    static const double cyan[4] = {255, 0, 0, 0};
+    static const char *const params[] = {"{\"strip\":false}",
+                                         "{\"strip\":false,\"format\":\"webp\"}"};
+    (void)state;
+    struct bytes in =
+        encode(solid(32, 16, 4, cyan, VIPS_INTERPRETATION_CMYK, VIPS_FORMAT_UCHAR), ".tif");
+    for (size_t i = 0; i < COUNT(params); i++) {
+        struct outcome o = transform(in, params[i]);
+        assert_int_equal(o.image->Bands, 3);
+        assert_int_equal(vips_image_get_typeof(o.image, VIPS_META_ICC_NAME), 0);
         outcome_release(&o);
     }
     bytes_release(&in);
@@ -516,8 +575,11 @@ int main(void)
         cmocka_unit_test(test_invisible_colours_do_not_bleed),
         cmocka_unit_test(test_sixteen_bits_become_eight_unless_kept),
         cmocka_unit_test(test_a_profile_is_applied_before_it_is_dropped),
+        cmocka_unit_test(test_a_profile_leaves_the_transparency_of_16_bits),
         cmocka_unit_test(test_a_broken_profile_is_ignored),
         cmocka_unit_test(test_cmyk_becomes_srgb_unless_kept_in_a_jpeg),
+        cmocka_unit_test(test_deep_cmyk_is_no_jpeg_as_it_is),
+        cmocka_unit_test(test_rgb_is_not_written_with_a_profile_of_cmyk),
         cmocka_unit_test(test_the_format_is_the_inputs_or_the_nearest),
         cmocka_unit_test(test_metadata_goes_unless_kept_and_never_lies),
         cmocka_unit_test(test_quality_changes_the_size),

@@ -41,9 +41,11 @@ static bool is_srgb_profile(const VipsImage *image)
 }
 
 /* By the file's own profile. A profile that is broken, or of another kind of picture, is no reason
- * to refuse the picture: browsers ignore it, and so does this. */
-static int apply_profile(struct picture *p, int depth, struct error *reterr)
+ * to refuse the picture: browsers ignore it, and so does this. 16 bits stay 16 here: libvips 8.14
+ * would make the 65535 of transparency 255 by cutting off what is above. */
+static int apply_profile(struct picture *p, struct error *reterr)
 {
+    int depth = p->image->BandFmt == VIPS_FORMAT_USHORT ? 16 : 8;
     VipsImage *next = NULL;
 
     if (vips_image_get_typeof(p->image, VIPS_META_ICC_NAME) == 0 || is_srgb_profile(p->image))
@@ -65,15 +67,23 @@ static VipsInterpretation space_of(bool is_grey, bool is_deep)
     return is_grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
 }
 
-/* A profile describes channels: not one channel what is three. */
+static int colours_of(const VipsImage *image)
+{
+    if (vips_image_guess_interpretation(image) == VIPS_INTERPRETATION_CMYK)
+        return 4;
+    return colour_is_grey(image) ? 1 : 3;
+}
+
+/* A profile describes channels: not one channel what is three. (Where CMYK comes without, libvips
+ * leaves the one that it took instead.) */
 static int to_space(struct picture *p, VipsInterpretation space, struct error *reterr)
 {
-    bool was_grey = colour_is_grey(p->image);
+    int colours = colours_of(p->image);
     VipsImage *next = NULL;
 
     if (picture_step(p, vips_colourspace(p->image, &next, space, NULL), &next, reterr) != 0)
         return -1;
-    if (colour_is_grey(p->image) == was_grey)
+    if (colours_of(p->image) == colours)
         return 0;
     if (picture_step(p, vips_copy(p->image, &next, NULL), &next, reterr) != 0)
         return -1;
@@ -87,7 +97,7 @@ int colour_to_srgb(struct picture *p, bool keeps_depth, struct error *reterr)
     VipsBandFormat format = is_deep ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR;
     VipsImage *next = NULL;
 
-    if (apply_profile(p, is_deep ? 16 : 8, reterr) != 0)
+    if (apply_profile(p, reterr) != 0)
         return -1;
     bool grey = colour_is_grey(p->image);
     if (to_space(p, space_of(grey, is_deep), reterr) != 0)
@@ -113,8 +123,8 @@ bool colour_is_writable(const struct picture *p, enum image_type type)
     case VIPS_INTERPRETATION_B_W:
     case VIPS_INTERPRETATION_GREY16:
         return p->image->Bands <= 2;
-    case VIPS_INTERPRETATION_CMYK:
-        return p->image->Bands == 4 && type == IMAGE_JPEG;
+    case VIPS_INTERPRETATION_CMYK: /* in 8 bits: libvips 8.14 cuts 16 of them off at 255 */
+        return p->image->Bands == 4 && type == IMAGE_JPEG && p->image->BandFmt == VIPS_FORMAT_UCHAR;
     default:
         return false;
     }

@@ -53,12 +53,12 @@ static int run_pool(const struct invocation *in)
 
 static int run_worker(const struct invocation *in)
 {
-    int kind = in->argc == 2 ? pool_kind_parse(in->argv[0]) : -1;
+    int kind = in->argc == 1 ? pool_kind_parse(in->argv[0]) : -1;
     if (kind < 0) {
         (void)fputs("gangsaw worker: started by `gangsaw pool`, not by hand\n", stderr);
         return EXIT_USAGE;
     }
-    return worker_main((enum pool_kind)kind, (int)strtol(in->argv[1], NULL, 10), in->config);
+    return worker_main((enum pool_kind)kind, in->config);
 }
 
 static int run_cgi(const struct invocation *in)
@@ -175,7 +175,7 @@ static int run_help(const struct invocation *in);
 /* clang-format off */
 static const struct command commands[] = {
     {"pool", "NAME", "run pool `api` or `compute` on the socket that is descriptor 0", 1, true, false, run_pool, "master"},
-    {"worker", "NAME N", "one worker of a pool", 2, true, true, run_worker, "worker"},
+    {"worker", "NAME", "the workers of a pool", 1, true, true, run_worker, "worker"},
     {"cgi", "", "answer one plain CGI request", 0, true, false, run_cgi, "cgi"},
     {"runner", "", "compute jobs", 0, true, false, run_runner, "runner"},
     {"hub", "", "hold clients that wait for jobs", 0, true, false, run_hub, "hub"},

@@ -21,11 +21,13 @@
 #include "exec/sandbox.h"
 #include "exec/spawn.h"
 #include "exec/turn.h"
+#include "pool/fork_server.h"
 
 #define YOUNG_US 1000000 /* who dies earlier has not worked */
 #define DELAY_FIRST_MS 50
 #define DELAY_MAX_MS 5000
 #define AUDIT_US 1000000  /* executors are held against the places this often */
+#define START_US 5000     /* who starts is looked at this often */
 #define STILL_US 10000000 /* a worker with an executor does something with it before that */
 #define FILES_SPARE 64    /* the master's own */
 #define SPARE_WORKERS 4   /* beyond slots and waiting room: for answers that need no run */
@@ -37,25 +39,37 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-static int spawn_worker(struct generation *g, struct child *c, int lifeline, pid_t *ret_pid,
-                        struct error *reterr)
+static struct child *fork_server(const struct generation *g)
 {
-    char index[16], config[32];
-    (void)snprintf(index, sizeof(index), "%d", c->index);
+    return &g->children[g->child_count - 1];
+}
+
+static int spawn_fork_server(struct generation *g, int orders, pid_t *ret_pid, struct error *reterr)
+{
+    char config[32];
     (void)snprintf(config, sizeof(config), "/proc/self/fd/%d", WORKER_FD_CONFIG);
-    const char *argv[] = {g->program, "worker", pool_name(g->kind), index, "--config",
-                          config,     NULL};
-    g->worker_fds[WORKER_FD_LIFELINE] = lifeline;
+    const char *argv[] = {g->program, "worker", pool_name(g->kind), "--config", config, NULL};
+    g->worker_fds[WORKER_FD_ORDERS] = orders;
     struct spawn s = {.argv = argv,
                       .envp = (const char *const *)(uintptr_t)environ,
                       .fds = g->worker_fds,
                       .fd_count = g->worker_fd_count};
+    return spawn(&s, ret_pid, reterr);
+}
+
+static int fork_worker(const struct generation *g, const struct child *c, pid_t *ret_pid,
+                       struct error *reterr)
+{
     struct worker_record *w = &g->board.workers[c->index];
+    const struct child *server = fork_server(g);
     worker_enter(w, WORKER_STARTING);
-    if (spawn(&s, ret_pid, reterr) != 0)
-        return -1;
     atomic_store(&w->requests, 0);
     atomic_store(&w->started_us, clock_us());
+    if (fork_server_ask(server->lifeline_fd, c->index, ret_pid, reterr) != 0) {
+        if (reterr->code == ERR_UNAVAILABLE && server->pid > 0)
+            (void)kill(server->pid, SIGKILL);
+        return -1;
+    }
     atomic_store(&w->pid, (int32_t)*ret_pid);
     return 0;
 }
@@ -92,21 +106,42 @@ static int spawn_executor(struct generation *g, struct child *c, int lifeline, p
     return 0;
 }
 
+/* The child's end first. Workers have their generation's. */
+static int open_lifeline(enum child_kind kind, int ret_ends[2], struct error *reterr)
+{
+    ret_ends[0] = ret_ends[1] = -1;
+    if (kind == CHILD_FORK_SERVER)
+        return fork_server_connect(ret_ends, reterr);
+    if (kind == CHILD_EXECUTOR && pipe2(ret_ends, O_CLOEXEC) != 0)
+        return error_errno(reterr, "generation: pipe2");
+    return 0;
+}
+
+static int start_process(struct generation *g, struct child *c, int lifeline, pid_t *ret_pid,
+                         struct error *reterr)
+{
+    switch (c->kind) {
+    case CHILD_WORKER:
+        return fork_worker(g, c, ret_pid, reterr);
+    case CHILD_FORK_SERVER:
+        return spawn_fork_server(g, lifeline, ret_pid, reterr);
+    default:
+        return spawn_executor(g, c, lifeline, ret_pid, reterr);
+    }
+}
+
 static void start_child(struct generation *g, struct child *c)
 {
     struct error why = {0};
     int lifeline[2];
     pid_t pid = 0;
     int64_t now_us = clock_us();
-    int result = pipe2(lifeline, O_CLOEXEC) == 0 ? 0 : error_errno(&why, "generation: pipe2");
-    if (result == 0) {
-        result = c->kind == CHILD_WORKER ? spawn_worker(g, c, lifeline[0], &pid, &why)
-                                         : spawn_executor(g, c, lifeline[0], &pid, &why);
-        (void)close(lifeline[0]);
-        if (result != 0)
-            (void)close(lifeline[1]);
-    }
+    int result = open_lifeline(c->kind, lifeline, &why);
+    if (result == 0)
+        result = start_process(g, c, lifeline[0], &pid, &why);
+    close_fd(&lifeline[0]);
     if (result != 0) {
+        close_fd(&lifeline[1]);
         c->restart_us = now_us + DELAY_MAX_MS * 1000;
         log_write(LOG_ERROR, "cannot start a process", LOG_STR("cause", why.cause));
         return;
@@ -124,8 +159,7 @@ static int check_files(const struct generation *g, struct error *reterr)
     struct rlimit files;
     rlim_t executors = (rlim_t)gang_executor_count(g->gang);
     rlim_t inherited = (rlim_t)gang_descriptor_count(g->gang);
-    rlim_t needed =
-        2 * (inherited + 3 * executors + (rlim_t)g->worker_count) + inherited + FILES_SPARE;
+    rlim_t needed = 2 * (inherited + 3 * executors) + inherited + FILES_SPARE;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= needed)
         return 0;
     return error_set(
@@ -139,7 +173,8 @@ static int count_children(struct generation *g, struct error *reterr)
 {
     const struct config *cfg = g->config;
     if (g->kind == POOL_API) {
-        g->worker_count = g->child_count = cfg->api_workers;
+        g->worker_count = cfg->api_workers;
+        g->child_count = g->worker_count + 1;
         return 0;
     }
     struct catalog *catalog;
@@ -161,7 +196,7 @@ static int count_children(struct generation *g, struct error *reterr)
         log_write(LOG_WARNING, "executors are not confined: executor.sandbox is off");
     if (gang_create(&shape, &g->gang, reterr) != 0)
         return -1;
-    g->child_count = g->worker_count + gang_executor_count(g->gang);
+    g->child_count = g->worker_count + gang_executor_count(g->gang) + 1;
     return check_files(g, reterr);
 }
 
@@ -180,12 +215,14 @@ static int keep_config(struct generation *g, struct error *reterr)
     return is_written ? 0 : error_errno(reterr, "generation: memfd");
 }
 
-/* What each worker inherits; its own lifeline is put in when it starts. */
+/* What workers inherit from their fork server, whose own end of a line to us is put in when it
+ * starts. */
 static void list_worker_fds(struct generation *g)
 {
     const int first[WORKER_FD_GANG] = {[0] = g->listen_fd,
                                        [1] = -1,
                                        [2] = STDERR_FILENO,
+                                       [WORKER_FD_LIFELINE] = g->worker_lifeline[0],
                                        [WORKER_FD_SCOREBOARD] = g->board.fd,
                                        [WORKER_FD_CONFIG] = g->config_fd};
     int count = g->gang ? gang_descriptor_count(g->gang) : 0;
@@ -205,23 +242,14 @@ static int watch_gang(const struct generation *g, struct error *reterr)
     return 0;
 }
 
-int generation_start(const struct generation *seed, struct generation **ret_generation,
-                     struct error *reterr)
+static int open_worker_lifeline(struct generation *g, struct error *reterr)
 {
-    struct generation *g = arena_alloc(seed->arena, sizeof(*g));
-    *g = *seed;
-    g->board.fd = g->config_fd = -1;
-    if (keep_config(g, reterr) != 0 || count_children(g, reterr) != 0 ||
-        scoreboard_create(g->worker_count, &g->board, reterr) != 0 || watch_gang(g, reterr) != 0) {
-        scoreboard_close(&g->board);
-        gang_close(g->gang);
-        close_fd(&g->config_fd);
-        return -1;
-    }
-    list_worker_fds(g);
+    return pipe2(g->worker_lifeline, O_CLOEXEC) == 0 ? 0 : error_errno(reterr, "generation: pipe2");
+}
+
+static void list_children(struct generation *g)
+{
     g->children = arena_alloc(g->arena, (size_t)g->child_count * sizeof(*g->children));
-    g->deadline_us = clock_us() + (int64_t)(g->config->executor_start_seconds * 1e6);
-    g->state = GENERATION_STARTING;
     for (int i = 0; i < g->child_count; i++) {
         bool is_worker = i < g->worker_count;
         g->children[i] = (struct child){.kind = is_worker ? CHILD_WORKER : CHILD_EXECUTOR,
@@ -229,7 +257,35 @@ int generation_start(const struct generation *seed, struct generation **ret_gene
                                         .lifeline_fd = -1,
                                         .log.fd = -1};
     }
-    for (int i = g->child_count - 1; i >= 0; i--) /* executors first: engines take longer */
+    fork_server(g)->kind = CHILD_FORK_SERVER;
+}
+
+static void close_shared(struct generation *g)
+{
+    gang_close(g->gang);
+    scoreboard_close(&g->board);
+    close_fd(&g->config_fd);
+    close_fd(&g->worker_lifeline[0]);
+    close_fd(&g->worker_lifeline[1]);
+}
+
+int generation_start(const struct generation *seed, struct generation **ret_generation,
+                     struct error *reterr)
+{
+    struct generation *g = arena_alloc(seed->arena, sizeof(*g));
+    *g = *seed;
+    g->board.fd = g->config_fd = g->worker_lifeline[0] = g->worker_lifeline[1] = -1;
+    if (keep_config(g, reterr) != 0 || count_children(g, reterr) != 0 ||
+        scoreboard_create(g->worker_count, &g->board, reterr) != 0 ||
+        open_worker_lifeline(g, reterr) != 0 || watch_gang(g, reterr) != 0) {
+        close_shared(g);
+        return -1;
+    }
+    list_worker_fds(g);
+    list_children(g);
+    g->deadline_us = clock_us() + (int64_t)(g->config->executor_start_seconds * 1e6);
+    g->state = GENERATION_STARTING;
+    for (int i = g->child_count - 1; i >= g->worker_count; i--)
         start_child(g, &g->children[i]);
     *ret_generation = g;
     return 0;
@@ -266,7 +322,8 @@ void generation_drain(struct generation *g)
         return;
     g->state = GENERATION_DRAINING;
     g->deadline_us = clock_us() + (int64_t)(g->config->compute_drain_seconds * 1e6);
-    end_children(g, CHILD_WORKER, 0);
+    close_fd(&g->worker_lifeline[1]);
+    end_children(g, CHILD_FORK_SERVER, 0);
 }
 
 void generation_kill(struct generation *g)
@@ -296,13 +353,15 @@ static void count_exit(struct exit_counts *counts, int status)
 
 static void log_exit(const struct generation *g, const struct child *c, int status)
 {
+    static const char *const ended[] = {[CHILD_WORKER] = "worker ended",
+                                        [CHILD_EXECUTOR] = "executor ended",
+                                        [CHILD_FORK_SERVER] = "fork server ended"};
     bool is_plain = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     const char *signal_name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
     bool is_expected = is_plain || g->state == GENERATION_DRAINING ||
                        (c->kind == CHILD_EXECUTOR && WIFSIGNALED(status) &&
                         WTERMSIG(status) == SIGKILL); /* the request's own line says why */
-    log_write(is_expected ? LOG_DEBUG : LOG_WARNING,
-              c->kind == CHILD_WORKER ? "worker ended" : "executor ended", LOG_INT("child", c->pid),
+    log_write(is_expected ? LOG_DEBUG : LOG_WARNING, ended[c->kind], LOG_INT("child", c->pid),
               LOG_INT("generation", g->number), LOG_STR("signal", signal_name),
               LOG_INT("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1));
 }
@@ -317,7 +376,7 @@ static void plan_restart(const struct generation *g, struct child *c, int status
         const struct control *control = gang_control(g->gang, c->index);
         did_work = did_work || atomic_load(&control->runs) > 0 || atomic_load(&control->run) != 0 ||
                    (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    } else {
+    } else if (c->kind == CHILD_WORKER) {
         did_work = did_work || atomic_load(&g->board.workers[c->index].requests) > 0;
     }
     if (did_work)
@@ -348,7 +407,7 @@ bool generation_reap(struct generation *g, pid_t pid, int status)
     close_fd(&c->lifeline_fd);
     if (c->kind == CHILD_EXECUTOR) {
         child_log_close(&c->log, pid);
-    } else {
+    } else if (c->kind == CHILD_WORKER) {
         struct worker_record *w = &g->board.workers[c->index];
         atomic_store(&w->pid, 0);
         worker_enter(w, WORKER_NONE);
@@ -397,34 +456,57 @@ static int64_t audit_executor(struct generation *g, struct child *c, int64_t now
     return now_us + AUDIT_US;
 }
 
+static int64_t audit_fork_server(struct child *c, int64_t now_us)
+{
+    c->is_announced = c->is_announced || fork_server_is_ready(c->lifeline_fd);
+    return now_us + (c->is_announced ? AUDIT_US : START_US);
+}
+
+static int64_t start_if_due(struct generation *g, struct child *c, int64_t now_us)
+{
+    const struct child *server = fork_server(g);
+    bool is_wanted = g->state != GENERATION_DRAINING ||
+                     (c->kind == CHILD_EXECUTOR && has_children(g, CHILD_WORKER));
+    bool can_start = c->kind != CHILD_WORKER || (server->pid > 0 && server->is_announced);
+    if (!is_wanted || !can_start)
+        return now_us + AUDIT_US;
+    if (now_us >= c->restart_us)
+        start_child(g, c);
+    return c->pid == 0 ? c->restart_us
+                       : now_us + (c->kind == CHILD_FORK_SERVER ? START_US : AUDIT_US);
+}
+
 static int64_t tick_child(struct generation *g, struct child *c, int64_t now_us)
 {
-    if (c->pid == 0) {
-        bool is_wanted = g->state != GENERATION_DRAINING ||
-                         (c->kind == CHILD_EXECUTOR && has_children(g, CHILD_WORKER));
-        if (is_wanted && now_us >= c->restart_us)
-            start_child(g, c);
-        return is_wanted && c->pid == 0 ? c->restart_us : now_us + AUDIT_US;
+    if (c->pid == 0)
+        return start_if_due(g, c, now_us);
+    switch (c->kind) {
+    case CHILD_EXECUTOR:
+        return audit_executor(g, c, now_us);
+    case CHILD_FORK_SERVER:
+        return audit_fork_server(c, now_us);
+    default:
+        return now_us + AUDIT_US;
     }
-    return c->kind == CHILD_EXECUTOR ? audit_executor(g, c, now_us) : now_us + AUDIT_US;
 }
 
 int64_t generation_tick(struct generation *g)
 {
     int64_t now_us = clock_us();
     int64_t next_us = now_us + AUDIT_US;
-    for (int i = 0; i < g->child_count; i++) {
+    for (int i = g->child_count - 1; i >= 0; i--) { /* the workers' fork server comes before them */
         int64_t wanted_us = tick_child(g, &g->children[i], now_us);
         if (wanted_us < next_us)
             next_us = wanted_us;
     }
     if (g->state == GENERATION_STARTING)
-        return now_us + 5000 < next_us ? now_us + 5000 : next_us;
+        return now_us + START_US < next_us ? now_us + START_US : next_us;
     if (g->state != GENERATION_DRAINING)
         return next_us;
     if (now_us >= g->deadline_us) {
         end_children(g, CHILD_WORKER, SIGKILL);
         end_children(g, CHILD_EXECUTOR, SIGKILL);
+        end_children(g, CHILD_FORK_SERVER, SIGKILL);
         g->deadline_us = now_us + AUDIT_US;
     } else if (!has_children(g, CHILD_WORKER)) {
         end_children(g, CHILD_EXECUTOR, SIGKILL);
@@ -435,7 +517,7 @@ int64_t generation_tick(struct generation *g)
 bool generation_is_gone(const struct generation *g)
 {
     return g->state == GENERATION_DRAINING && !has_children(g, CHILD_WORKER) &&
-           !has_children(g, CHILD_EXECUTOR);
+           !has_children(g, CHILD_EXECUTOR) && !has_children(g, CHILD_FORK_SERVER);
 }
 
 void generation_free(struct generation *g)
@@ -446,8 +528,6 @@ void generation_free(struct generation *g)
         close_fd(&g->children[i].lifeline_fd);
         close_fd(&g->children[i].log.fd);
     }
-    gang_close(g->gang);
-    scoreboard_close(&g->board);
-    close_fd(&g->config_fd);
+    close_shared(g);
     arena_free(g->arena); /* with g itself */
 }

@@ -23,7 +23,7 @@
 
 #define SIGNAL_COUNT 65
 
-enum child_kind { CHILD_WORKER, CHILD_EXECUTOR, CHILD_KIND_COUNT };
+enum child_kind { CHILD_WORKER, CHILD_EXECUTOR, CHILD_FORK_SERVER, CHILD_KIND_COUNT };
 
 /* How children ended, over the master's life. */
 struct exit_counts {
@@ -36,12 +36,12 @@ struct child {
     enum child_kind kind;
     int index;       /* of its scoreboard record or executor number */
     pid_t pid;       /* 0: not running */
-    int lifeline_fd; /* write end; closing it ends the child. -1: closed */
+    int lifeline_fd; /* our end; closing it ends the child. -1: closed, and for workers */
     int64_t started_us;
     int64_t restart_us;   /* not running: when to start it again */
     int delay_ms;         /* grows while it dies young */
     struct child_log log; /* executors: their stdout and stderr */
-    bool is_announced;    /* executors: noted as taking runs */
+    bool is_announced;    /* executors: noted as taking runs; fork server: as ready */
     int64_t retired_us;   /* executors: when it was first seen to be retired; 0: it is not */
     uint64_t turn;        /* executors: whose turn it was at the last look that saw it change … */
     int64_t turn_us;      /* … or compute, and when that was */
@@ -55,16 +55,17 @@ struct generation {
     enum pool_kind kind;
     struct arena *arena; /* owns config and children */
     const struct config *config;
-    const char *program; /* path of gangsaw, for workers */
+    const char *program; /* path of gangsaw, for the fork server */
     int config_fd;       /* a memfd with the configuration as text, for workers started later */
     int listen_fd, epoll_fd;
-    int *worker_fds; /* what a worker inherits */
+    int worker_lifeline[2]; /* closing the write end, [1], ends all workers */
+    int *worker_fds;        /* what a worker inherits */
     int worker_fd_count;
     struct gang *gang; /* NULL in pool api */
     struct slots_plan slots;
     struct class_limits limits[TASK_CLASS_COUNT];
     struct scoreboard board;
-    struct child *children; /* workers first */
+    struct child *children; /* workers first, the fork server last */
     int child_count, worker_count;
     int64_t deadline_us;       /* STARTING: to be ready by; DRAINING: killed then */
     struct exit_counts *exits; /* the master's, by child kind */

@@ -3,8 +3,8 @@
  * pool.h - a master process with its workers and executors on one socket
  *
  * `spawn-fcgi -n … -- gangsaw pool NAME` starts the master with the listening socket as descriptor
- * 0. It forks and execs everything else, replaces what dies, and never touches a request. Pool
- * `compute` has executors, pool `api` has none.
+ * 0. It starts everything else, replaces what dies, and never touches a request. Pool `compute`
+ * has executors, pool `api` has none.
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
@@ -27,7 +27,8 @@ int pool_kind_parse(const char *name);
 
 /* A worker's descriptors after 0 (listening), 1 and 2. */
 enum worker_fd {
-    WORKER_FD_LIFELINE = 3,
+    WORKER_FD_LIFELINE = 3, /* of all of its generation */
+    WORKER_FD_ORDERS,       /* its fork server's */
     WORKER_FD_SCOREBOARD,
     WORKER_FD_CONFIG, /* its generation's configuration, whatever the file says by now */
     WORKER_FD_GANG,   /* the first of all that gang_join() takes */
@@ -36,8 +37,8 @@ enum worker_fd {
 /* Run as the master until TERM or INT. Returns the exit status. */
 int master_main(enum pool_kind kind, struct arena *a, struct config *cfg);
 
-/* Run as worker number `index` of a master, which alone starts it. */
-int worker_main(enum pool_kind kind, int index, const struct config *cfg);
+/* Run as the fork server of a generation, which its master alone starts, and as each worker. */
+int worker_main(enum pool_kind kind, const struct config *cfg);
 
 /*
  * Status of a running pool, as JSON text, from its master's own socket in server.run_dir.

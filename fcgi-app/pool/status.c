@@ -107,6 +107,17 @@ static void add_executors(struct strbuf *out, const struct generation *g)
     }
 }
 
+static void add_fork_server(struct strbuf *out, const struct generation *g)
+{
+    const struct child *c = &g->children[g->child_count - 1];
+    strbuf_addf(out, "%s{\"pid\":%d,\"generation\":%d,\"state\":\"%s\",\"age_s\":%.3f}",
+                out->text[out->size - 1] == '[' ? "" : ",", (int)c->pid, g->number,
+                c->pid == 0       ? "none"
+                : c->is_announced ? "ready"
+                                  : "starting",
+                c->pid > 0 ? seconds_since(c->started_us) : 0);
+}
+
 static void add_exits(struct strbuf *out, const char *name, const struct exit_counts *counts)
 {
     strbuf_addf(out, "\"%s\":{\"finished\":%llu,\"failed\":%llu", name,
@@ -173,6 +184,9 @@ void status_print(const struct pool_status *s, struct strbuf *out)
     strbuf_addstr(out, "],\"executors\":[");
     for (const struct generation *g = s->generations; g; g = g->next)
         add_executors(out, g);
+    strbuf_addstr(out, "],\"fork_servers\":[");
+    for (const struct generation *g = s->generations; g; g = g->next)
+        add_fork_server(out, g);
     strbuf_addstr(out, "],\"exits\":{");
     add_exits(out, "workers", &s->exits[CHILD_WORKER]);
     strbuf_addch(out, ',');

@@ -18,11 +18,13 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/authorize.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "db/job.h"
 #include "http/stream.h"
+#include "pool/fork_server.h"
 #include "pool/pool.h"
 #include "pool/scoreboard.h"
 
@@ -69,7 +71,8 @@ static int watch(const struct worker *w, int fd, uint32_t events, struct error *
     return 0;
 }
 
-static int open_signals(struct worker *w, struct error *reterr)
+/* A terminal's ^C and hang-up reach the whole group; the master decides what they mean. */
+static int block_signals(struct error *reterr)
 {
     sigset_t set;
     (void)sigemptyset(&set);
@@ -80,10 +83,14 @@ static int open_signals(struct worker *w, struct error *reterr)
     (void)signal(SIGPIPE, SIG_IGN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         return error_errno(reterr, "worker: sigprocmask");
-    /* A terminal's ^C and hang-up reach the whole group; the master decides what they mean. */
-    (void)sigdelset(&set, SIGINT);
-    (void)sigdelset(&set, SIGHUP);
-    (void)sigdelset(&set, SIGUSR1);
+    return 0;
+}
+
+static int open_signals(struct worker *w, struct error *reterr)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
     w->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return w->signal_fd < 0 ? error_errno(reterr, "worker: signalfd") : 0;
 }
@@ -162,19 +169,30 @@ static void limit_files(const struct gang *gang)
     (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){most, most}); /* a lower hard limit stays */
 }
 
-static int open_worker(struct worker *w, enum pool_kind kind, int index, struct error *reterr)
+/* What is the same for all workers of a generation. They share its memory as long as they do not
+ * write it. */
+static int open_common(struct worker *w, enum pool_kind kind, struct error *reterr)
 {
     struct gang *gang;
+    struct error why;
+    if (metrics_open(w->config, &why) != 0)
+        log_write(LOG_WARNING, "nothing is counted for /metrics", LOG_ERR(why));
+    if (block_signals(reterr) != 0 || open_gang(kind, &gang, reterr) != 0)
+        return -1;
+    limit_files(gang);
+    if (api_open(w->config, gang, &w->api, reterr) != 0)
+        return -1;
+    (void)malloc_trim(0);
+    return 0;
+}
+
+static int open_worker(struct worker *w, enum pool_kind kind, int index, struct error *reterr)
+{
     if (scoreboard_join(WORKER_FD_SCOREBOARD, index, &w->board, reterr) != 0)
         return -1;
     w->record = &w->board.workers[index];
-    if (open_gang(kind, &gang, reterr) != 0)
-        return -1;
-    limit_files(gang);
     if (open_signals(w, reterr) != 0 || tie_to_master(w->config, reterr) != 0 ||
-        api_open(w->config, gang, &w->api, reterr) != 0)
-        return -1;
-    if (authorize_open(&w->api, reterr) != 0)
+        authorize_open(&w->api, reterr) != 0)
         return -1;
     w->api.db = open_db(w, kind);
     w->api.pass_on = kind == POOL_COMPUTE ? "@gangsaw_api" : NULL;
@@ -244,29 +262,31 @@ static void wait_and_serve(struct worker *w)
         serve(w, fd);
 }
 
+/* Nothing of open_common()'s: to free memory is to write it, so that each would get it all. */
 static void close_worker(struct worker *w)
 {
-    struct gang *gang = w->api.gang;
-    struct db *db = w->api.db;
-    api_close(&w->api);
-    db_close(db);
-    gang_close(gang);
+    authorize_close(&w->api);
+    db_close(w->api.db);
     fcgi_stream_free(w->stream);
     arena_free(w->arena);
     scoreboard_close(&w->board);
 }
 
-int worker_main(enum pool_kind kind, int index, const struct config *cfg)
+int worker_main(enum pool_kind kind, const struct config *cfg)
 {
     static struct worker w;
     struct error error;
     w.config = cfg;
-    if (metrics_open(cfg, &error) != 0)
-        log_write(LOG_WARNING, "nothing is counted for /metrics", LOG_ERR(error));
-    if (open_worker(&w, kind, index, &error) != 0) {
+    int result = open_common(&w, kind, &error);
+    int index = result == 0 ? fork_server_run(WORKER_FD_ORDERS) : -1;
+    if (index >= 0)
+        result = open_worker(&w, kind, index, &error);
+    if (result != 0) {
         log_write(LOG_ERROR, "worker cannot start", LOG_ERR(error));
         return 1;
     }
+    if (index < 0)
+        return 0;
     worker_enter(w.record, WORKER_IDLE);
     while (!w.is_draining)
         wait_and_serve(&w);

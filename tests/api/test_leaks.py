@@ -19,7 +19,7 @@ MIB = 1 << 20
 AT_A_TIME = 8
 # What a process may have grown by: a few KiB a request that are lost show, an allocator that settles
 # late does not. ASan keeps what is freed for a while, and finds leaks by itself.
-GROWTH_MAX = {"master": MIB, "worker": 6 * MIB, "executor": 6 * MIB, "nginx": 4 * MIB}
+GROWTH_MAX = {"master": MIB, "fork server": MIB, "worker": 6 * MIB, "executor": 6 * MIB, "nginx": 4 * MIB}
 if stack_module.SANITIZED:
     GROWTH_MAX = {kind: 400 * MIB for kind in GROWTH_MAX}
 
@@ -92,7 +92,9 @@ def processes(own):
         found[master] = "master"
         found.update({each["pid"]: "worker" for each in status["workers"]})
         found.update({each["pid"]: "executor" for each in status["executors"]})
-        assert sorted(children(master)) == sorted(each["pid"] for kind in ("workers", "executors") for each in status[kind])
+        found.update({each["pid"]: "fork server" for each in status["fork_servers"]})
+        kinds = ("workers", "executors", "fork_servers")
+        assert sorted(children(master)) == sorted(each["pid"] for kind in kinds for each in status[kind])
     nginx = own.pid("nginx")
     found.update({pid: "nginx" for pid in (nginx, *children(nginx))})
     return found

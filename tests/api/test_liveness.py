@@ -102,7 +102,7 @@ def test_uploads_leave_workers_for_all_else(own):
 
 
 def test_a_worker_that_dies_gives_its_places_back(own):
-    workers = set(children(own.pid("api")))
+    workers = {each["pid"] for each in own.status()["pools"]["api"]["workers"]}
     cut_off = slow_uploads(own, WORKERS - 2)
     problem_of(upload(own), "overloaded", 503)
     for pid in workers:

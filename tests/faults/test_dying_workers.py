@@ -66,6 +66,29 @@ def test_workers_that_all_die_are_all_replaced(one_slot):
     assert not before & pids(one_slot, "workers")
 
 
+def test_workers_outlive_their_fork_server_and_another_makes_new_ones(one_slot):
+    before = pids(one_slot, "workers")
+    (server,) = pids(one_slot, "fork_servers")
+    kill(server)
+    assert one_slot.post(ECHO, json={}).status_code == 200
+    (another,) = wait_until(lambda: pids(one_slot, "fork_servers", state="ready"))
+    assert another != server
+    assert pids(one_slot, "workers") == before
+    kill(min(before))
+    wait_until(lambda: len(pids(one_slot, "workers", state="idle")) == WORKERS)
+    assert pids(one_slot, "fork_servers") == {another}
+
+
+@pytest.mark.full
+def test_a_fork_server_that_stands_still_is_replaced(one_slot):
+    (server,) = pids(one_slot, "fork_servers")
+    os.kill(server, signal.SIGSTOP)
+    kill(min(pids(one_slot, "workers")))
+    assert one_slot.post(ECHO, json={}).status_code == 200
+    wait_until_gone({server})
+    wait_until(lambda: len(pids(one_slot, "workers", state="idle")) == WORKERS, 20, "the worker's replacement")
+
+
 def test_a_worker_that_dies_waiting_frees_its_place_and_others_notice_nothing(one_slot):
     running = one_slot.later(RUN + "cooperative", json={**PATIENT, "seconds": 5})
     one_slot.wait_for_load(busy=1)

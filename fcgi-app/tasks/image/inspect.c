@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cjson/cJSON.h>
+#include <openssl/sha.h>
 
 #include "tasks/image/figures.h"
 #include "tasks/image/metadata.h"
@@ -117,16 +118,25 @@ static void add_animation(cJSON *result, const struct picture *p)
         cJSON_AddNumberToObject(animation, "loop", loop);
 }
 
+/* By libcrypto, which has the processor's instructions for it: GLib's takes ten times as long. */
+static void add_sha256(cJSON *result, const struct run_input *input)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    char text[2 * SHA256_DIGEST_LENGTH + 1];
+
+    SHA256(input->bytes, input->size, digest);
+    for (size_t i = 0; i < sizeof(digest); i++)
+        (void)snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    cJSON_AddStringToObject(result, "sha256", text);
+}
+
 static int describe(struct inspection *in, struct error *reterr)
 {
     const struct picture *p = &in->picture;
-    char *sha256 = g_compute_checksum_for_data(G_CHECKSUM_SHA256, p->input->bytes, p->input->size);
     int interlaced = 0;
 
-    if (sha256 == NULL || in->result == NULL) {
-        g_free(sha256);
+    if (in->result == NULL)
         return error_internal(reterr, "image.inspect: out of memory");
-    }
     cJSON_AddStringToObject(in->result, "format", image_type_name(p->type));
     cJSON_AddNumberToObject(in->result, "width", p->width);
     cJSON_AddNumberToObject(in->result, "height", p->height);
@@ -142,8 +152,7 @@ static int describe(struct inspection *in, struct error *reterr)
     cJSON_AddBoolToObject(in->result, "is_progressive", interlaced != 0);
     add_resolution(in->result, p->image);
     add_animation(in->result, p);
-    cJSON_AddStringToObject(in->result, "sha256", sha256);
-    g_free(sha256);
+    add_sha256(in->result, p->input);
     return 0;
 }
 

@@ -155,7 +155,7 @@ int picture_watch(struct picture *p, struct error *reterr)
 {
     VipsImage *next = vips_image_new();
     int failed =
-        vips_image_pipelinev(next, VIPS_DEMAND_STYLE_THINSTRIP, p->image, NULL) != 0 ||
+        vips_image_pipelinev(next, VIPS_DEMAND_STYLE_FATSTRIP, p->image, NULL) != 0 ||
         vips_image_generate(next, vips_start_one, pass_through, vips_stop_one, p->image, p) != 0;
 
     if (!failed) /* it reads from the image until it ends itself */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Makes pictures smaller with Lanczos' kernel of three lobes, as vips_resize() does. That takes
- * pixels along a row one number at a time, a quarter of all that a thumbnail costs; here a pixel is
- * one vector, whatever the processor calls that. And it knows only whole pixels: of a photograph
- * 2725 pixels wide, decoded at a quarter of its size, 681.25 are there, and to take them for 681
- * shifts the right side of a thumbnail, which costs it more of its likeness than the kernel gives.
+ * pixels along a row one number at a time, a quarter of all that a thumbnail costs; here they are
+ * taken by vectors, and by those of AVX2 where the processor has them. And vips_resize() knows only
+ * whole pixels: of a photograph 2725 pixels wide, decoded at a quarter of its size, 681.25 are
+ * there, and to take them for 681 shifts the right side of a thumbnail, which costs it more of its
+ * likeness than the kernel gives.
  */
 #include "tasks/image/image.h"
 
@@ -12,15 +13,18 @@
 #include <string.h>
 
 #define LOBES 3
-#define BANDS 4 /* of a vector; pictures have as many or fewer */
-#define STEP 4  /* taps come by so many */
+#define BANDS 4  /* of a pixel as a vector; pictures have as many or fewer */
+#define STEP 4   /* taps come by so many */
+#define LANES 8  /* numbers that are added at once along a row */
+#define BLOCK 32 /* of them in the inner loop: a row is as many, or a multiple */
 
 /* Beyond that libvips is as quick, which shortens first; and few rows are kept. */
 #define SHRINK_MAX 4
+#define TAPS_MAX (2 * LOBES * SHRINK_MAX + 1 + STEP)
 
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef int lanes_int __attribute__((vector_size(LANES * sizeof(int))));
 typedef float pixel __attribute__((vector_size(BANDS * sizeof(float))));
-typedef int pixel_int __attribute__((vector_size(BANDS * sizeof(int))));
-typedef VipsPel pixel_bytes __attribute__((vector_size(BANDS)));
 
 /* One direction: place i is the sum of `taps` pixels from starts[i] on, times weights[i * taps] …
  */
@@ -33,14 +37,18 @@ struct reduction {
     struct axis x, y;
 };
 
-/* What one thread keeps: rows of the input that are narrow already, from column `left` of the
- * result to `right`. Row i of them is at i % capacity, for the next rows of the result need most of
- * them too.
+/*
+ * What one thread keeps: the last rows of the input as numbers, from pixel `left` on, `width` of
+ * them, for the next row of the result needs most of them too. Row i, of those from `begin` to
+ * `end`, is at i % capacity; before end - capacity they are overwritten.
  */
 struct sequence {
     VipsRegion *in;
-    pixel *spread, *rows, *sums;
-    int left, right, first, count, capacity;
+    float *rows;
+    float *sums;   /* a row of the result, as wide as the input still */
+    float *result; /* and as wide as it will be, to be rounded */
+    int left, width, begin, end, capacity;
+    size_t stride; /* numbers in a row */
 };
 
 static double lanczos(double x)
@@ -65,10 +73,13 @@ static void weigh(struct axis *a, int i, double shrink, int size)
     float *weights = a->weights + (size_t)i * (size_t)a->taps;
 
     a->starts[i] = start;
+    for (int k = 0; k < a->taps; k++) {
+        double weight = lanczos((start + k - centre) / shrink);
+        weights[k] = (float)weight;
+        sum += weight;
+    }
     for (int k = 0; k < a->taps; k++)
-        sum += lanczos((start + k - centre) / shrink);
-    for (int k = 0; k < a->taps; k++)
-        weights[k] = (float)(lanczos((start + k - centre) / shrink) / sum);
+        weights[k] /= (float)sum;
 }
 
 /* From `source` pixels, of which `size` are there, to `length`. It is freed with `owner`. */
@@ -86,20 +97,29 @@ static int axis_init(struct axis *a, VipsImage *owner, double source, int size, 
     return 0;
 }
 
-static pixel *pixels_new(int count)
+static float *numbers_new(size_t count)
 {
-    return g_aligned_alloc0((size_t)count, sizeof(pixel), sizeof(pixel));
+    return g_aligned_alloc0(count, sizeof(float), sizeof(lanes));
+}
+
+/* The last pixel is taken as a whole vector, whatever its bands. */
+static size_t row_size(int width, int bands)
+{
+    return VIPS_ROUND_UP((size_t)width * (size_t)bands + BANDS, BLOCK);
 }
 
 static void *start_sequence(VipsImage *out, void *image, void *reduction)
 {
     VipsImage *in = image;
+    const struct reduction *r = reduction;
     struct sequence *s = g_new0(struct sequence, 1);
-    (void)reduction;
 
     s->in = vips_region_new(in);
-    s->spread = pixels_new(in->Xsize);
-    s->sums = pixels_new(out->Xsize);
+    s->capacity = r->y.taps;
+    s->stride = row_size(in->Xsize, in->Bands);
+    s->rows = numbers_new((size_t)s->capacity * s->stride);
+    s->sums = numbers_new(s->stride);
+    s->result = numbers_new(row_size(out->Xsize, out->Bands));
     return s;
 }
 
@@ -110,142 +130,177 @@ static int stop_sequence(void *sequence, void *image, void *reduction)
     (void)reduction;
 
     g_object_unref(s->in);
-    g_aligned_free(s->spread);
     g_aligned_free(s->rows);
     g_aligned_free(s->sums);
+    g_aligned_free(s->result);
     g_free(s);
     return 0;
 }
 
-static inline pixel read_pixel(const VipsPel *from, size_t size)
+static float *kept_row(const struct sequence *s, int row)
 {
-    pixel_bytes bytes = {0};
-    memcpy(&bytes, from, size);
-    return __builtin_convertvector(bytes, pixel);
+    return s->rows + (size_t)(row % s->capacity) * s->stride;
 }
 
-/* Four bytes at a time, while there are four. */
-static inline void spread(const VipsPel *from, int count, int bands, pixel *to)
+/* Loops of a fixed length are what the compiler makes vectors of. */
+G_ALWAYS_INLINE static inline void widen(const VipsPel *restrict from, size_t count,
+                                         float *restrict to)
 {
-    for (int i = 0; i < count - BANDS; i++)
-        to[i] = read_pixel(from + i * bands, BANDS);
-    for (int i = VIPS_MAX(0, count - BANDS); i < count; i++)
-        to[i] = read_pixel(from + i * bands, (size_t)bands);
+    size_t i = 0;
+    for (; i + BLOCK <= count; i += BLOCK)
+        for (int k = 0; k < BLOCK; k++)
+            to[i + (size_t)k] = from[i + (size_t)k];
+    for (; i < count; i++)
+        to[i] = from[i];
 }
 
-/* Rounded, and no less than 0 and no more than 255. */
-static inline void write_pixel(pixel sum, int bands, VipsPel *to)
+/* To the nearest, and no less than 0 and no more than 255. `from` is a whole number of blocks. */
+G_ALWAYS_INLINE static inline void round_row(const float *restrict from, size_t count,
+                                             VipsPel *restrict to)
 {
-    pixel_int values = __builtin_convertvector(sum + 0.5f, pixel_int);
-    pixel_int above = values > 255;
-    values = ((values & ~above) | (above & 255)) & (values > 0);
-    pixel_bytes bytes = __builtin_convertvector(values, pixel_bytes);
-    memcpy(to, &bytes, (size_t)bands);
+    for (size_t i = 0; i < count; i += BLOCK) {
+        VipsPel bytes[BLOCK];
+        int values[BLOCK];
+        for (size_t k = 0; k < BLOCK; k += LANES) {
+            lanes_int v = __builtin_convertvector(*(const lanes *)(from + i + k) + 0.5f, lanes_int);
+            lanes_int above = v > 255;
+            v = ((v & ~above) | (above & 255)) & (v > 0);
+            memcpy(values + k, &v, sizeof(v));
+        }
+        for (int k = 0; k < BLOCK; k++)
+            bytes[k] = (VipsPel)values[k];
+        memcpy(to + i, bytes, VIPS_MIN(count - i, BLOCK));
+    }
 }
 
-/* `from` begins where the first place needs it to. */
-static void narrow(const struct axis *x, const pixel *from, int left, int right, pixel *to)
+/* The rows that this one of the result needs, up to `end`, from the region that holds them. */
+G_ALWAYS_INLINE static inline void keep_rows(struct sequence *s, int end)
 {
-    int first = x->starts[left];
+    size_t bands = (size_t)s->in->im->Bands;
 
-    for (int i = left; i < right; i++) {
-        const pixel *p = from + x->starts[i] - first;
+    for (; s->end < end; s->end++) {
+        const VipsPel *from = s->in->data + (ptrdiff_t)s->in->bpl * (s->end - s->in->valid.top) +
+                              (ptrdiff_t)bands * (s->left - s->in->valid.left);
+        widen(from, (size_t)s->width * bands, kept_row(s, s->end));
+    }
+}
+
+G_ALWAYS_INLINE static inline void shorten(const struct sequence *s, const struct axis *y,
+                                           int place)
+{
+    const float *weights = y->weights + (size_t)place * (size_t)y->taps, *rows[TAPS_MAX];
+    size_t count = (size_t)s->width * (size_t)s->in->im->Bands;
+
+    for (int k = 0; k < y->taps; k++)
+        rows[k] = kept_row(s, y->starts[place] + k);
+    for (size_t i = 0; i < count; i += BLOCK) {
+        lanes a = {0}, b = {0}, c = {0}, d = {0};
+        for (int k = 0; k < y->taps; k++) {
+            const lanes *from = (const lanes *)(rows[k] + i);
+            a += from[0] * weights[k];
+            b += from[1] * weights[k];
+            c += from[2] * weights[k];
+            d += from[3] * weights[k];
+        }
+        lanes *to = (lanes *)(s->sums + i);
+        to[0] = a, to[1] = b, to[2] = c, to[3] = d;
+    }
+}
+
+G_ALWAYS_INLINE static inline pixel read_pixel(const float *from)
+{
+    pixel p;
+    memcpy(&p, from,
+           sizeof(p)); /* of fewer bands too: the next pixel overwrites what is not its own */
+    return p;
+}
+
+G_ALWAYS_INLINE static inline void narrow(const struct sequence *s, const struct axis *x,
+                                          size_t bands, int left, int right)
+{
+    float *to = s->result;
+
+    for (int i = left; i < right; i++, to += bands) {
+        const float *p = s->sums + (size_t)(x->starts[i] - s->left) * bands;
         const float *weights = x->weights + (size_t)i * (size_t)x->taps;
-        pixel sum = {0};
-        for (int k = 0; k < x->taps; k += STEP)
-            sum += p[k] * weights[k] + p[k + 1] * weights[k + 1] + p[k + 2] * weights[k + 2] +
-                   p[k + 3] * weights[k + 3];
-        to[i - left] = sum;
+        pixel a = {0}, b = {0}, c = {0}, d = {0};
+        for (int k = 0; k < x->taps; k += STEP, p += STEP * bands) {
+            a += read_pixel(p) * weights[k];
+            b += read_pixel(p + bands) * weights[k + 1];
+            c += read_pixel(p + 2 * bands) * weights[k + 2];
+            d += read_pixel(p + 3 * bands) * weights[k + 3];
+        }
+        pixel sum = (a + b) + (c + d);
+        memcpy(to, &sum, sizeof(sum));
     }
 }
 
-static pixel *kept_row(const struct sequence *s, int row)
+G_ALWAYS_INLINE static inline void make_rows(VipsRegion *out, struct sequence *s,
+                                             const struct reduction *r)
 {
-    return s->rows + (size_t)(row % s->capacity) * (size_t)(s->right - s->left);
-}
+    const VipsRect *area = &out->valid;
+    size_t bands = (size_t)s->in->im->Bands;
 
-/* Is anything of what is kept of use for rows from `first` on? Then forget what lies before. */
-static void forget(struct sequence *s, const VipsRect *area, int first, int count)
-{
-    bool fits = area->left == s->left && VIPS_RECT_RIGHT(area) == s->right && count <= s->capacity;
-
-    if (fits && first >= s->first && first < s->first + s->count) {
-        s->count -= first - s->first;
-        s->first = first;
-        return;
-    }
-    if (!fits) {
-        g_aligned_free(s->rows);
-        s->rows = pixels_new(count * area->width);
-        s->capacity = count;
-        s->left = area->left;
-        s->right = VIPS_RECT_RIGHT(area);
-    }
-    s->first = first;
-    s->count = 0;
-}
-
-static int keep_rows(struct sequence *s, const struct axis *x, int end)
-{
-    const VipsImage *in = s->in->im;
-    int left = x->starts[s->left], width = x->starts[s->right - 1] + x->taps - left;
-    VipsRect wanted = {left, s->first + s->count, width, end - s->first - s->count};
-
-    if (wanted.height <= 0)
-        return 0;
-    if (vips_region_prepare(s->in, &wanted) != 0)
-        return -1;
-    for (int row = wanted.top; row < end; row++) {
-        const VipsPel *from = s->in->data + (ptrdiff_t)s->in->bpl * (row - s->in->valid.top) +
-                              (ptrdiff_t)in->Bands * (left - s->in->valid.left);
-        if (in->Bands == 3) /* the compiler knows how many, for most pictures */
-            spread(from, width, 3, s->spread);
+    for (int y = area->top; y < VIPS_RECT_BOTTOM(area); y++) {
+        keep_rows(s, r->y.starts[y] + r->y.taps);
+        shorten(s, &r->y, y);
+        if (bands == 3) /* the compiler knows how many, for most pictures */
+            narrow(s, &r->x, 3, area->left, VIPS_RECT_RIGHT(area));
         else
-            spread(from, width, in->Bands, s->spread);
-        narrow(x, s->spread, s->left, s->right, kept_row(s, row));
+            narrow(s, &r->x, bands, area->left, VIPS_RECT_RIGHT(area));
+        round_row(s->result, (size_t)area->width * bands,
+                  out->data + (ptrdiff_t)out->bpl * (y - area->top));
     }
-    s->count = end - s->first;
-    return 0;
 }
 
-static void shorten(const struct sequence *s, const struct axis *y, int place, int bands,
-                    VipsPel *to)
+#ifdef __x86_64__
+__attribute__((target("avx2,fma"))) static void make_rows_avx2(VipsRegion *out, struct sequence *s,
+                                                               const struct reduction *r)
 {
-    const float *weights = y->weights + (size_t)place * (size_t)y->taps;
-    int width = s->right - s->left, start = y->starts[place];
-    pixel *sums = s->sums;
+    make_rows(out, s, r);
+}
 
-    memset(sums, 0, (size_t)width * sizeof(pixel));
-    for (int k = 0; k < y->taps; k += STEP) {
-        const pixel *a = kept_row(s, start + k), *b = kept_row(s, start + k + 1);
-        const pixel *c = kept_row(s, start + k + 2), *d = kept_row(s, start + k + 3);
-        const pixel none = {0}, u = none + weights[k], v = none + weights[k + 1],
-                    w = none + weights[k + 2], x = none + weights[k + 3];
-        for (int i = 0; i < width; i++)
-            sums[i] += a[i] * u + b[i] * v + c[i] * w + d[i] * x;
-    }
-    for (int i = 0; i < width; i++)
-        write_pixel(sums[i], bands, to + i * bands);
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#else
+#define make_rows_avx2 make_rows
+#define has_avx2() false
+#endif
+
+/* Is anything of what is kept of use for rows from `first` on? If not, begin there. */
+static void forget(struct sequence *s, int left, int width, int first)
+{
+    bool fits = left == s->left && width == s->width;
+
+    if (fits && first >= VIPS_MAX(s->begin, s->end - s->capacity) && first <= s->end)
+        return;
+    s->left = left;
+    s->width = width;
+    s->begin = s->end = first;
 }
 
 static int reduce_region(VipsRegion *out, void *sequence, void *image, void *reduction,
                          gboolean *stop)
 {
     const struct reduction *r = reduction;
+    const struct axis *x = &r->x, *y = &r->y;
     const VipsRect *area = &out->valid;
-    const VipsImage *in = image;
     struct sequence *s = sequence;
-    int first = r->y.starts[area->top];
-    int end = r->y.starts[VIPS_RECT_BOTTOM(area) - 1] + r->y.taps;
+    int left = x->starts[area->left], right = x->starts[VIPS_RECT_RIGHT(area) - 1] + x->taps;
+    int end = y->starts[VIPS_RECT_BOTTOM(area) - 1] + y->taps;
+    (void)image;
     (void)stop;
 
-    forget(s, area, first, end - first);
-    if (keep_rows(s, &r->x, end) != 0)
+    forget(s, left, right - left, y->starts[area->top]);
+    VipsRect wanted = {left, s->end, right - left, end - s->end};
+    if (wanted.height > 0 && vips_region_prepare(s->in, &wanted) != 0)
         return -1;
-    for (int i = 0; i < area->height; i++) {
-        VipsPel *to = out->data + (ptrdiff_t)out->bpl * (area->top + i - out->valid.top);
-        shorten(s, &r->y, area->top + i, in->Bands, to);
-    }
+    if (has_avx2())
+        make_rows_avx2(out, s, r);
+    else
+        make_rows(out, s, r);
     return 0;
 }
 
@@ -254,7 +309,7 @@ static int reduce(VipsImage *in, VipsImage *out, const struct source_size *from,
 {
     struct reduction *r = VIPS_NEW(out, struct reduction);
 
-    if (r == NULL || vips_image_pipelinev(out, VIPS_DEMAND_STYLE_THINSTRIP, in, NULL) != 0 ||
+    if (r == NULL || vips_image_pipelinev(out, VIPS_DEMAND_STYLE_FATSTRIP, in, NULL) != 0 ||
         axis_init(&r->x, out, from->width, in->Xsize, width) != 0 ||
         axis_init(&r->y, out, from->height, in->Ysize, height) != 0)
         return -1;

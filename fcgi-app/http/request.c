@@ -20,6 +20,7 @@
 
 #define ARRIVED_MAX_US (60 * INT64_C(1000000))
 #define CONTENT_LENGTH_MAX (INT64_C(1) << 53)
+#define PIECE_SIZE 65536 /* of a body, on the stack */
 
 const char *http_variable(const struct http_request *req, const char *name)
 {
@@ -304,13 +305,14 @@ int http_body_read(struct http_request *req, size_t max_bytes, const char *limit
 {
     if (http_body_check(req, max_bytes, limit_name, reterr) != 0)
         return -1;
-    size_t rest = (size_t)(req->content_length - req->body_read);
-    if (rest == 0)
-        return 0;
-    if (payload_reserve(body, rest, reterr) != 0 ||
-        read_promised(req, body->bytes + body->size, rest, reterr) != 0)
+    unsigned char piece[PIECE_SIZE];
+    size_t size;
+    if (payload_reserve(body, (size_t)(req->content_length - req->body_read), reterr) != 0)
         return -1;
-    body->size += rest;
+    while (req->body_read < req->content_length)
+        if (http_body_piece(req, piece, sizeof(piece), &size, reterr) != 0 ||
+            payload_append(body, piece, size, reterr) != 0)
+            return -1;
     return 0;
 }
 

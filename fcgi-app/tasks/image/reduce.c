@@ -20,6 +20,7 @@
 
 /* Beyond that libvips is as quick, which shortens first; and few rows are kept. */
 #define SHRINK_MAX 4
+#define KEPT_MAX (16 << 20)
 #define TAPS_MAX (2 * LOBES * SHRINK_MAX + 1 + STEP)
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
@@ -332,17 +333,32 @@ static bool is_reducible(const VipsImage *in, const struct source_size *from, in
            is_reducible_to(from->height, in->Ysize, height);
 }
 
+/*
+ * The rows of a decoder that goes only forward, for whoever comes back to some of them. A few
+ * megabytes are quicker kept as a whole: a cache of rows costs libvips more than these pixels do.
+ */
+static VipsImage *keep_input(VipsImage *in)
+{
+    size_t size = (size_t)in->Xsize * (size_t)in->Ysize * (size_t)in->Bands;
+    VipsImage *rows = NULL;
+
+    if (!vips_image_is_sequential(in))
+        return g_object_ref(in);
+    if (size <= KEPT_MAX)
+        return vips_image_copy_memory(in);
+    return vips_sequential(in, &rows, "tile_height", STEP, NULL) == 0 ? rows : NULL;
+}
+
 int image_resize(VipsImage *in, VipsImage **ret_out, const struct source_size *from, int width,
                  int height)
 {
-    VipsImage *rows = NULL, *out;
+    VipsImage *rows, *out;
 
     if (!is_reducible(in, from, width, height))
         return vips_resize(in, ret_out, (double)width / in->Xsize, "vscale",
                            (double)height / in->Ysize, NULL);
-    /* Of a decoder that goes only forward: whoever asks for tiles comes back to rows he had. */
-    if (vips_image_is_sequential(in) ? vips_sequential(in, &rows, "tile_height", STEP, NULL) != 0
-                                     : vips_copy(in, &rows, NULL) != 0)
+    rows = keep_input(in);
+    if (rows == NULL)
         return -1;
     out = vips_image_new();
     vips_object_local(out, rows);

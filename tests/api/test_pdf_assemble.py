@@ -269,6 +269,16 @@ def test_an_encrypted_document_comes_out_decrypted(stack, lock):
         assert "File is not encrypted" in check(made) and texts(made) == texts(ONE)
 
 
+@pytest.mark.parametrize("lock", LOCKS, ids=" ".join)
+def test_a_password_need_not_be_ascii(stack, lock):
+    locked = documents.qpdf(ONE, "--password-mode=unicode", "--allow-weak-crypto", "--encrypt", "Größe", "Ärger", *lock, "--")
+    for word in ("Größe", "Ärger"):
+        assert texts(one(stack, locked, password=word)) == texts(ONE)
+    for word in ("Grösse", "大"):
+        detail = problem_of(refused(stack, locked, password=word), "invalid-input", 422)["detail"]
+        assert detail == "The password does not open the input document."
+
+
 def test_encrypted_and_plain_documents_are_merged(stack):
     first, last = (documents.qpdf(each, "--encrypt", word, word, "256", "--") for each, word in ((ONE, "a"), (TWO, "b")))
     made = one(stack, first, TWO, last, passwords=["a", "", "b"])

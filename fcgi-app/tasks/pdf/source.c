@@ -185,6 +185,30 @@ void source_count_warnings(struct source *s)
     }
 }
 
+/* It reads from the input's own bytes until it is released. */
+static int read_with(struct source *s, const char *password)
+{
+    if (s->qpdf != NULL)
+        qpdf_cleanup(&s->qpdf);
+    s->qpdf = qpdf_init();
+    qpdf_silence_errors(s->qpdf);
+    qpdf_set_suppress_warnings(s->qpdf, QPDF_TRUE);
+    QPDF_ERROR_CODE code =
+        qpdf_read_memory(s->qpdf, s->name, (const char *)s->input->bytes, s->input->size, password);
+    return (code & QPDF_ERRORS) == 0 ? 0 : -1;
+}
+
+/* Before PDF 2.0, passwords were in Latin-1. -1 as well: that would not be another one. */
+static int read_with_latin1(struct source *s, const char *password)
+{
+    if (password == NULL || g_str_is_ascii(password))
+        return -1;
+    char *latin1 = g_convert(password, -1, "ISO-8859-1", "UTF-8", NULL, NULL, NULL);
+    int result = latin1 != NULL ? read_with(s, latin1) : -1;
+    g_free(latin1);
+    return result;
+}
+
 int source_open(struct source *s, struct run *run, int i, const char *password, int max_pages,
                 double limit, struct error *reterr)
 {
@@ -193,13 +217,7 @@ int source_open(struct source *s, struct run *run, int i, const char *password, 
         g_snprintf(s->name, sizeof(s->name), "document.%d", i + 1);
     if (check_input(s, reterr) != 0)
         return -1;
-    s->qpdf = qpdf_init();
-    qpdf_silence_errors(s->qpdf);
-    qpdf_set_suppress_warnings(s->qpdf, QPDF_TRUE);
-    /* It reads from the input's own bytes until it is released. */
-    if ((qpdf_read_memory(s->qpdf, s->name, (const char *)s->input->bytes, s->input->size,
-                          password) &
-         QPDF_ERRORS) != 0)
+    if (read_with(s, password) != 0 && read_with_latin1(s, password) != 0)
         return source_failed(s->qpdf, s->name, password != NULL, reterr);
     s->is_encrypted = qpdf_is_encrypted(s->qpdf);
     if (mend_tree(s, max_pages, limit, reterr) != 0)

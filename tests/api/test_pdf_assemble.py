@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import zipfile
+import zlib
 
 import documents
 import pytest
@@ -139,6 +140,84 @@ def test_pages_that_are_not_selected_are_gone(stack):
     assert b"(Page 1)" in readable and b"(Page 2)" not in readable and b"(Page 3)" not in readable
     for part in assemble(stack, documents.rich(), split=1)[1]:
         assert documents.qpdf(part, "--qdf", "--object-streams=disable").count(b"(Page ") == 1
+
+
+def picture(w, rgb):
+    return w.stream(rgb, b"/Type /XObject /Subtype /Image /Width 1 /Height 1 /BitsPerComponent 8 /ColorSpace /DeviceRGB")
+
+
+def form(w, content, resources=None):
+    own = b"/Resources << %s >>" % resources if resources is not None else b""
+    return w.stream(content, b"/Type /XObject /Subtype /Form /BBox [0 0 9 9] " + own)
+
+
+def sharing(make):
+    """Two pages with one dictionary of four pictures. `make` writes content, and adds names to the dictionary."""
+    w = documents.Writer()
+    tree = w.reserve()
+    names = {name: picture(w, rgb) for name, rgb in zip("ABCD", (b"\xff00", b"0\xff0", b"00\xff", b"\xff\xff0"))}
+    fonts = {}
+    contents = make(w, names, fonts), w.stream(b"20 0 0 20 5 5 cm /D Do")
+    listed = [b" ".join(b"/%s %d 0 R" % (name.encode(), number) for name, number in each.items()) for each in (names, fonts)]
+    resources = w.add(b"<< /XObject << %s >> /Font << %s >> >>" % tuple(listed))
+    pages = [w.add(b"<< /Type /Page /Parent %d 0 R /Contents %s >>" % (tree, b"%d 0 R" % each if isinstance(each, int) else each)) for each in contents]
+    w.add(b"<< /Type /Pages /Kids [%d 0 R %d 0 R] /Count 2 /MediaBox [0 0 60 30] /Resources %d 0 R >>" % (*pages, resources), tree)
+    return w.file(w.add(b"<< /Type /Catalog /Pages %d 0 R >>" % tree))
+
+
+def with_form(w, names, inner, resources=None):
+    names["F"] = form(w, inner, resources)
+    return w.stream(b"20 0 0 20 5 5 cm /F Do")
+
+
+def with_form_in_form(w, names, resources=None):
+    names["G"] = form(w, b"/F Do", b"/XObject << /F %d 0 R >>" % form(w, b"/A Do", resources))
+    return w.stream(b"20 0 0 20 5 5 cm /G Do")
+
+
+def with_drawn_font(w, fonts):
+    glyph = w.stream(b"20 0 0 20 0 0 cm /A Do")
+    fonts["T"] = w.add(b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 20 20] /FontMatrix [1 0 0 1 0 0] /FirstChar 97 /LastChar 97 /Widths [20]"
+                       b" /CharProcs << /a %d 0 R >> /Encoding << /Type /Encoding /Differences [97 /a] >> >>" % glyph)  # fmt: skip
+    return w.stream(b"BT /T 1 Tf 5 5 Td 5 0 Td 0 g (a) Tj ET")
+
+
+TWICE = zlib.compress(zlib.compress(b"20 0 0 20 5 5 cm /A Do"))
+ASCII = base64.a85encode(zlib.compress(b"20 0 0 20 5 5 cm /A Do")) + b"~>"
+SHARES = {
+    "one": (lambda w, names, fonts: w.stream(b"20 0 0 20 5 5 cm /A Do"), 1),
+    "two in two streams": (lambda w, names, fonts: b"[%d 0 R %d 0 R]" % (w.stream(b"20 0 0 20 5 5 cm /A Do"), w.stream(b"1 0 0 1 1 0 cm/B Do")), 2),
+    "ASCII": (lambda w, names, fonts: w.stream(ASCII, b"/Filter [/ASCII85Decode /FlateDecode]"), 1),
+    "a form with its own": (lambda w, names, fonts: with_form(w, names, b"/X Do", b"/XObject << /X %d 0 R >>" % names["A"]), 1),
+    "a form that lacks its own": (lambda w, names, fonts: with_form(w, names, b"/A Do", b""), 1),
+    "a form with the page's": (lambda w, names, fonts: with_form(w, names, b"/A Do"), 4),
+    "a form in a form": (lambda w, names, fonts: with_form_in_form(w, names, b""), 1),
+    "a form with the page's in a form": (lambda w, names, fonts: with_form_in_form(w, names), 4),
+    "a font that is drawn": (lambda w, names, fonts: with_drawn_font(w, fonts), 4),
+    "a name in codes": (lambda w, names, fonts: w.stream(b"20 0 0 20 5 5 cm /#41 Do"), 4),
+    "packed twice": (lambda w, names, fonts: w.stream(TWICE, b"/Filter [/FlateDecode /FlateDecode]"), 4),
+    "packed otherwise": (lambda w, names, fonts: w.stream(b"\x1520 0 0 20 5 5 cm /A Do\x80", b"/Filter /RunLengthDecode"), 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_a_page_takes_its_own_pictures_along_and_looks_the_same(stack, name):
+    """In doubt it takes all of them."""
+    make, expected = SHARES[name]
+    document = sharing(make)
+    first, second = assemble(stack, document, split=1)[1]
+    assert one(stack, document, select="1").count(b"/Image") == first.count(b"/Image") == expected
+    assert second.count(b"/Image") == 1
+    for made, page in ((first, "1"), (second, "2")):
+        check(made)
+        assert drawn(made, "1") == drawn(document, page)
+    assert one(stack, document).count(b"/Image") == 4
+
+
+def drawn(document, page):
+    code, pixels = run(document, "pdftoppm", "-r", "72", "-f", page, "-l", page)
+    assert code == 0 and len(set(pixels[-5000:])) > 1
+    return pixels
 
 
 # ---- turn

@@ -12,6 +12,7 @@
 #include <glib.h>
 
 #include "tasks/pdf/pdf.h"
+#include "tasks/pdf/resources.h"
 #include "tasks/pdf/selection.h"
 
 #define OUTPUTS_MAX 500 /* as the descriptor has it */
@@ -142,8 +143,10 @@ static int add_leaves(struct job *j, int source, const char *select, int rotate,
                                  j->pages_max - j->leaf_count, reterr);
     if (result == 0) {
         j->leaves = g_renew(struct leaf, j->leaves, j->leaf_count + s.count);
-        for (int i = 0; i < s.count; i++)
+        for (int i = 0; i < s.count; i++) {
             j->leaves[j->leaf_count++] = (struct leaf){source, s.pages[i] - 1, rotate};
+            source_take(&j->sources[source], s.pages[i] - 1);
+        }
     }
     selection_release(&s);
     return result;
@@ -174,6 +177,23 @@ static int choose_pages(struct job *j, struct error *reterr)
     for (int i = 0; parts == NULL && result == 0 && i < j->source_count; i++)
         result = add_leaves(j, i, text(run_params(j->run), "select"), rotate, reterr);
     return result;
+}
+
+/* A document whose pages go different ways, or stay behind, is not to go with each of them. */
+static int trim(struct job *j, struct error *reterr)
+{
+    bool is_split = j->split > 0 && j->split < j->leaf_count;
+
+    for (int i = 0; i < j->source_count; i++) {
+        struct source *s = &j->sources[i];
+        for (int k = 0; k < s->pages && (is_split || s->taken < s->pages); k++) {
+            if (!run_progress(j->run, 0.1, "choosing fonts and pictures"))
+                return error_set(reterr, ERR_STOPPED, "The run was stopped.");
+            if (s->page[k].is_taken)
+                resources_trim(s, k, j->run);
+        }
+    }
+    return 0;
 }
 
 static int write_all(struct job *j, struct error *reterr)
@@ -250,7 +270,7 @@ static void set_result(struct job *j)
 static int assemble(struct job *j, struct error *reterr)
 {
     if (parse(j, reterr) != 0 || open_sources(j, reterr) != 0 || choose_pages(j, reterr) != 0 ||
-        write_all(j, reterr) != 0)
+        trim(j, reterr) != 0 || write_all(j, reterr) != 0)
         return -1;
     set_result(j);
     return 0;

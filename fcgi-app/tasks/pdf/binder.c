@@ -102,19 +102,11 @@ static int empty_tree(struct binder *b, const struct source *s, struct error *re
     return 0;
 }
 
-static void forget_unused(struct binder *b, const struct leaf *leaves, int count)
+static void forget_unused(struct binder *b, const struct source *s)
 {
-    int index = leaves[0].source;
-    const struct source *s = &b->assembly->sources[index];
-    bool *is_used = g_new0(bool, s->pages);
-
-    for (int i = 0; i < count; i++)
-        if (leaves[i].source == index)
-            is_used[leaves[i].page] = true;
     for (int i = 0; i < s->pages; i++)
-        if (!is_used[i])
+        if (!s->page[i].is_taken)
             forget_page(b->qpdf, s->page[i].object);
-    g_free(is_used);
 }
 
 /* Make the result of the source that the first page comes from. */
@@ -131,7 +123,7 @@ static int change_source(struct binder *b, const struct leaf *leaves, int count,
     }
     if (empty_tree(b, s, reterr) != 0 || add_pages(b, leaves, count, reterr) != 0)
         return -1;
-    forget_unused(b, leaves, count);
+    forget_unused(b, s);
     return 0;
 }
 

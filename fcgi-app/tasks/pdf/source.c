@@ -185,6 +185,12 @@ void source_count_warnings(struct source *s)
     }
 }
 
+void source_take(struct source *s, int page)
+{
+    s->taken += !s->page[page].is_taken;
+    s->page[page].is_taken = true;
+}
+
 /* It reads from the input's own bytes until it is released. */
 static int read_with(struct source *s, const char *password)
 {

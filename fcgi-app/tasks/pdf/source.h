@@ -23,8 +23,10 @@ struct source {
     GArray *holes; /* int: numbers of the others, as the document counts */
     struct source_page {
         qpdf_oh object;
-        int rotate; /* degrees clockwise, as the page has it */
+        int rotate;    /* degrees clockwise, as the page has it */
+        bool is_taken; /* it comes into a result */
     } * page;
+    int taken;          /* pages that come into a result */
     bool is_miscounted; /* its tree says another number of pages */
     bool is_encrypted;
     int warnings; /* what qpdf found wrong */
@@ -38,6 +40,9 @@ struct source {
 int source_open(struct source *s, struct run *run, int i, const char *password, int max_pages,
                 double limit, struct error *reterr);
 void source_release(struct source *s);
+
+/* Page `page`, from 0, comes into a result. */
+void source_take(struct source *s, int page);
 
 /* Take qpdf's warnings into account, which it collects as it goes. */
 void source_count_warnings(struct source *s);

@@ -157,7 +157,8 @@ static void build_body(struct http_response *res, const struct answer *answer)
         answer_add_result(res, answer->result);
     download_describe(res, out->media_type,
                       download_file_name(res->arena, out->name, out->media_type));
-    http_response_body(res, 200, out->media_type, out->bytes, out->size);
+    http_response_body(res, 200, download_output_type(res->arena, out->media_type), out->bytes,
+                       out->size);
 }
 
 static struct answer_output *read_outputs(struct arena *a, const struct compute_outcome *outcome)

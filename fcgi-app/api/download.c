@@ -172,8 +172,9 @@ static bool is_passive(const char *media_type)
         if (strncmp(media_type, families[i], strlen(families[i])) == 0)
             return strstr(media_type, "svg") == NULL && strstr(media_type, "xml") == NULL;
     }
+    size_t length = strcspn(media_type, ";");
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        if (strcmp(media_type, others[i]) == 0)
+        if (length == strlen(others[i]) && strncmp(media_type, others[i], length) == 0)
             return true;
     }
     return false;
@@ -213,6 +214,13 @@ static const char *file_ending(const char *media_type)
     if (!ending || !ending[1] || ending[1 + strspn(ending + 1, LETTERS_AND_DIGITS)])
         return "bin";
     return ending + 1;
+}
+
+const char *download_output_type(struct arena *a, const char *media_type)
+{
+    return strncmp(media_type, "text/", strlen("text/")) == 0
+               ? arena_printf(a, "%s; charset=utf-8", media_type)
+               : media_type;
 }
 
 const char *download_file_name(struct arena *a, const char *name, const char *media_type)

@@ -41,6 +41,10 @@ int download_piece(struct db *db, struct arena *piece, const struct blob_info *b
  */
 void download_describe(struct http_response *res, const char *media_type, const char *file_name);
 
+/* The Content-Type of a task's output: texts are in UTF-8, which clients would take for Latin-1.
+ * Ownership: `a`. */
+const char *download_output_type(struct arena *a, const char *media_type);
+
 /* "image.jpg" for "image" and image/jpeg: names end as people expect. ASCII. Ownership: `a`. */
 const char *download_file_name(struct arena *a, const char *name, const char *media_type);
 

@@ -157,8 +157,9 @@ static int answer_output(struct api *api, struct http_request *req, const struct
     struct blob_info *blob = arena_alloc(req->arena, sizeof(*blob));
     if (blob_get(api->db, req->arena, api->caller.tenant, output->blob, blob, reterr) != 0)
         return -1;
-    return answer(req, api, blob, download_file_name(req->arena, output->name, blob->media_type),
-                  res, reterr);
+    const char *file_name = download_file_name(req->arena, output->name, blob->media_type);
+    blob->media_type = download_output_type(req->arena, blob->media_type);
+    return answer(req, api, blob, file_name, res, reterr);
 }
 
 static int answer_succeeded(struct api *api, struct http_request *req, const struct job_row *row,

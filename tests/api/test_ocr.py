@@ -55,7 +55,7 @@ def squeezed(text):
 
 def test_a_scan_comes_as_the_text_that_people_read(stack, scan):
     answer = recognize(stack, scan(SCAN), "image/tiff", {"Accept": "text/plain"})
-    assert answer.status_code == 200 and answer.headers["Content-Type"] == "text/plain"
+    assert answer.status_code == 200 and answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     gold = scan("phototest.gold.txt").decode()
     assert answer.text == gold
     page = json.loads(answer.headers["Gangsaw-Result"])["recognized"][0]

@@ -59,7 +59,7 @@ def post_text(stack, data, headers=PDF, **params):
 def text_of(stack, data, **params):
     answer = post_text(stack, data, **params)
     assert answer.status_code == 200, answer.text
-    assert answer.headers["Content-Type"] == "text/plain"
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     return answer.content.decode()
 
 
@@ -205,13 +205,17 @@ def test_each_page_ends_with_a_form_feed(stack):
 
 
 def test_a_job_gives_the_same_text(stack):
-    data = documents.document("one\ntwo", "three")
+    data = documents.document("one\nzwölf", "three")
     answer = stack.post(TEXT, data=data, headers={**PDF, "Prefer": "respond-async"})
     assert answer.status_code == 202, answer.text
     assert stack.wait_for_job(answer.json()["id"])["state"] == "succeeded"
     later = stack.get(answer.json()["links"]["result"])
     now = post_text(stack, data)
-    assert later.content == now.content == b"one\ntwo\n\fthree\n\f"
+    output = stack.get(answer.json()["links"]["self"] + "/outputs/text")
+    for each in (later, output, now):
+        assert each.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert each.text == "one\nzwölf\n\fthree\n\f"
+        assert each.headers["Content-Disposition"] == 'inline; filename="text.txt"'
     assert now.headers["Gangsaw-Result"] == later.headers["Gangsaw-Result"]
 
 

@@ -76,7 +76,7 @@ def test_a_single_output_comes_as_its_bytes(run, accept):
 
 def test_a_single_output_of_another_name_is_one_too(run):
     answer = run(pages=0, note="true")
-    assert (answer.headers["Content-Type"], answer.content) == ("text/plain", b"noted")
+    assert (answer.headers["Content-Type"], answer.content) == ("text/plain; charset=utf-8", b"noted")
     assert answer.headers["Content-Disposition"] == 'inline; filename="note.txt"'
 
 

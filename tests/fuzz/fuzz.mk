@@ -50,6 +50,9 @@ $(OUT)/libserver.a: $(OBJECTS)
 
 # What a module reads, and a harness with it.
 $(OUT)/selection: $(OUT)/obj/tasks/pdf/selection.o
+$(OUT)/metadata: $(patsubst %,$(OUT)/obj/tasks/image/%.o,exif icc iptc metadata xmp)
+$(OUT)/metadata: LIBS += $(shell pkg-config --libs libexif libiptcdata exempi-2.0)
+$(OUT)/obj/tasks/image/%.o: CPPFLAGS += $(shell pkg-config --cflags libexif libiptcdata exempi-2.0)
 
 $(OUT)/%: $(OUT)/obj/%.o $(OUT)/libserver.a
 	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)

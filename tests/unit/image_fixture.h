@@ -17,6 +17,7 @@
 
 #define TRANSFORM "fcgi-app/tasks/image/image.transform.json"
 #define INSPECT "fcgi-app/tasks/image/image.inspect.json"
+#define COMPARE "fcgi-app/tasks/image/image.compare.json"
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 struct bytes {

@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-#define COMPARE "fcgi-app/tasks/image/image.compare.json"
 #define ALL                                                                     \
     "{\"include\":[\"exif\",\"iptc\",\"xmp\",\"icc\",\"palette\",\"blurhash\"," \
     "\"perceptual_hash\",\"entropy\",\"sharpness\",\"histogram\",\"is_opaque\"]}"

@@ -83,6 +83,99 @@ static void test_a_lossless_webp_has_a_limit_of_its_own(void **state)
     bytes_release(&in);
 }
 
+static void assert_limited(struct bytes in, const char *params, const char *limit, double value,
+                           enum err_code code, const char *words)
+{
+    struct run *run = fake_run_new(TRANSFORM, params);
+    fake_run_set_limit(run, limit, value);
+    assert_refused(compute(run, in, ""), code, words);
+    assert_int_equal(fake_run_progress_calls(run), 0);
+}
+
+/* 0.01 megapixels each: what one of them may be, several may be too much. */
+static void test_results_have_limits_of_their_sum(void **state)
+{
+    struct bytes in = encode(gradient(100, 100), ".png");
+    (void)state;
+    assert_limited(
+        in, "{\"variants\":[{},{\"width\":50},{}]}", "max_variants_megapixels", 0.02,
+        ERR_INVALID_PARAMS,
+        "0.0225 megapixels together, all frames counted; the limit max_variants_megapixels "
+        "is 0.02");
+    assert_limited(in, "{\"format\":\"avif\",\"variants\":[{},{}]}", "max_avif_megapixels", 0.015,
+                   ERR_INVALID_PARAMS, "the limit max_avif_megapixels is 0.015");
+    assert_limited(in, "{\"format\":\"avif\",\"max_bytes\":5000}", "max_avif_megapixels", 0.015,
+                   ERR_INVALID_PARAMS, "the limit max_avif_megapixels is 0.015");
+    bytes_release(&in);
+}
+
+static struct bytes interlaced_png(void)
+{
+    VipsImage *deep = NULL, *eight = gradient(1000, 1000);
+    assert_int_equal(vips_colourspace(eight, &deep, VIPS_INTERPRETATION_RGB16, NULL), 0);
+    g_object_unref(eight);
+    return encode(deep, ".png[interlace]");
+}
+
+/* What is held whole counts before the start: by decoders, between steps, by encoders. A process
+ * has 128 MB of its own. */
+static void test_what_needs_too_much_memory_is_refused_unread(void **state)
+{
+    const struct {
+        struct bytes in;
+        const char *params;
+        double enough; /* megabytes */
+        enum err_code code;
+    } cases[] = {
+        {encode(gradient(1000, 1000), ".jpg[interlace]"), "{\"width\":10}", 135, ERR_INVALID_INPUT},
+        {interlaced_png(), "{\"width\":10}", 135, ERR_INVALID_INPUT},
+        {encode(gradient(1000, 1000), ".webp"), "{\"width\":10}", 137, ERR_INVALID_INPUT},
+        {encode(gradient(1000, 1000), ".gif"), "{\"width\":10}", 141, ERR_INVALID_INPUT},
+        {encode(gradient(1000, 1000), ".jpg"), "{\"quality\":95}", 135, ERR_INVALID_PARAMS},
+        {encode(gradient(1000, 1000), ".jpg"), "{\"format\":\"gif\"}", 142, ERR_INVALID_PARAMS},
+        {encode(gradient(1000, 1000), ".jpg"),
+         "{\"fit\":\"contain\",\"width\":1000,\"height\":1001,\"background\":\"#00000000\","
+         "\"format\":\"webp\"}",
+         170, ERR_INVALID_PARAMS},
+        {encode(gradient(1000, 1000), ".jpg"), "{\"rotate\":90,\"format\":\"png\"}", 132,
+         ERR_INVALID_PARAMS},
+        {encode(gradient(1000, 1000), ".jpg"), "{\"variants\":[{\"width\":10}]}", 132,
+         ERR_INVALID_PARAMS},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bytes in = cases[i].in;
+        assert_limited(in, cases[i].params, "memory_mb", 130, cases[i].code,
+                       "MB of memory; the limit memory_mb is 130.");
+        struct run *run = fake_run_new(TRANSFORM, cases[i].params);
+        fake_run_set_limit(run, "memory_mb", cases[i].enough);
+        struct outcome o = compute(run, in, "");
+        if (o.image == NULL)
+            fail_msg("case %zu: %s", i, o.error.detail);
+        outcome_release(&o);
+        bytes_release(&in);
+    }
+}
+
+static void test_a_comparison_counts_both_pictures(void **state)
+{
+    struct bytes in = encode(gradient(1000, 1000), ".jpg[interlace]");
+    (void)state;
+    for (int megabytes = 138; megabytes <= 142; megabytes += 4) {
+        struct run *run = fake_run_new(COMPARE, "{}");
+        struct error error = {0};
+        fake_run_set_limit(run, "memory_mb", megabytes);
+        fake_run_input(run, "image", "", in.data, in.size);
+        fake_run_input(run, "reference", "", in.data, in.size);
+        int failed = run_task("image.compare", run, &error);
+        assert_int_equal(failed, megabytes == 138 ? -1 : 0);
+        if (failed)
+            assert_non_null(strstr(error.detail, "the limit memory_mb is 138."));
+        fake_run_free(run);
+    }
+    bytes_release(&in);
+}
+
 static void test_every_frame_counts_for_the_pixel_limit(void **state)
 {
     (void)state;
@@ -400,6 +493,9 @@ int main(void)
         cmocka_unit_test(test_a_picture_that_claims_to_be_huge_is_refused_unread),
         cmocka_unit_test(test_pixels_that_are_kept_count_by_their_bytes),
         cmocka_unit_test(test_a_lossless_webp_has_a_limit_of_its_own),
+        cmocka_unit_test(test_results_have_limits_of_their_sum),
+        cmocka_unit_test(test_what_needs_too_much_memory_is_refused_unread),
+        cmocka_unit_test(test_a_comparison_counts_both_pictures),
         cmocka_unit_test(test_every_frame_counts_for_the_pixel_limit),
         cmocka_unit_test(test_what_is_no_picture_is_refused),
         cmocka_unit_test(test_the_declared_type_has_to_be_the_real_one),

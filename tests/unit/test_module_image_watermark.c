@@ -371,6 +371,19 @@ static void test_an_avif_has_a_limit_of_its_own_and_a_quality(void **state)
     bytes_release(&in);
 }
 
+static void test_a_watermark_has_a_limit_of_its_own(void **state)
+{
+    struct bytes in = ground(), mark = mark_of(30, 20, red);
+    struct run *run = fake_run_new(TRANSFORM, "{}");
+    (void)state;
+    fake_run_set_limit(run, "max_watermark_megapixels", 0.0005);
+    fake_run_input(run, "watermark", "", mark.data, mark.size);
+    assert_refused(compute(run, in, ""), ERR_INVALID_INPUT,
+                   "(30x20); the limit max_watermark_megapixels is 0.0005");
+    bytes_release(&mark);
+    bytes_release(&in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_gaps_wider_than_the_picture_cost_nothing),
         cmocka_unit_test(test_a_text_that_would_be_huge_is_refused),
         cmocka_unit_test(test_a_broken_mark_is_named),
+        cmocka_unit_test(test_a_watermark_has_a_limit_of_its_own),
         cmocka_unit_test(test_an_avif_is_written_and_read),
         cmocka_unit_test(test_an_avif_has_a_limit_of_its_own_and_a_quality),
     };

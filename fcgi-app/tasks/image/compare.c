@@ -88,6 +88,24 @@ static int resize(struct picture *p, int width, int height, struct error *reterr
     return picture_step(p, vips_resize(p->image, &next, x, "vscale", y, NULL), &next, reterr);
 }
 
+/* Both are decoded side by side; what has to be turned is decoded before, and kept. */
+static int check_memory(const struct comparison *c, struct error *reterr)
+{
+    struct size size = {c->width, c->height};
+    double megabytes = 0;
+    const struct picture *const both[] = {&c->image, &c->reference};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+        const struct picture *p = both[i];
+        struct size own = {p->width, p->height};
+        megabytes += memory_of_decoder(p);
+        megabytes += p->orientation > 1 ? memory_of_pixels(own, 1, p->has_alpha ? 4 : 3) : 0;
+    }
+    if (c->difference != DIFFERENCE_NONE)
+        megabytes += memory_of_pixels(size, 1, 3);
+    return memory_check_result(&c->image, size, megabytes, reterr);
+}
+
 /* Hash it, then open it again for a full decode. */
 static int prepare(struct comparison *c, struct picture *p, uint64_t *ret_hash,
                    struct error *reterr)
@@ -226,7 +244,8 @@ static int compare(struct comparison *c, struct error *reterr)
     uint64_t hash_a = 0, hash_b = 0;
 
     if (picture_check(&c->image, reterr) != 0 || picture_check(&c->reference, reterr) != 0 ||
-        check_sizes(c, reterr) != 0 || prepare(c, &c->image, &hash_a, reterr) != 0 ||
+        check_sizes(c, reterr) != 0 || check_memory(c, reterr) != 0 ||
+        prepare(c, &c->image, &hash_a, reterr) != 0 ||
         prepare(c, &c->reference, &hash_b, reterr) != 0 || allocate(c, reterr) != 0 ||
         compare_pixels(c, reterr) != 0)
         return -1;

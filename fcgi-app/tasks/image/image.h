@@ -363,6 +363,22 @@ bool image_type_is_writable(enum image_type type);
 int picture_save(struct picture *p, const struct save_request *request, struct saved *ret_saved,
                  struct error *reterr);
 
+/* memory.c: megabytes that a run takes, told from headers */
+
+double image_pixel_bytes(const VipsImage *image);
+double memory_of_decoder(const struct picture *p); /* and of the file itself */
+double memory_of_encoder(const struct save_request *r, struct size size, int bands, int depth);
+double memory_of_pixels(struct size size, int frames, double pixel_bytes);
+
+/*
+ * Is there room for so much beside what the process has already?
+ * Errors: ERR_INVALID_INPUT when decoding alone takes too much, ERR_INVALID_PARAMS when what is
+ * asked for does. The detail names the limit.
+ */
+int memory_check_decoder(const struct picture *p, double megabytes, struct error *reterr);
+int memory_check_result(const struct picture *p, struct size size, double megabytes,
+                        struct error *reterr);
+
 /* The tasks: transform.c, inspect.c, compare.c */
 int image_transform(struct run *run, struct error *reterr);
 int image_inspect(struct run *run, struct error *reterr);

@@ -169,8 +169,8 @@ int picture_watch(struct picture *p, struct error *reterr)
 static int check_memory(const struct picture *p, struct error *reterr)
 {
     double limit = run_limit(p->run, "max_megapixels") * PIXEL_BYTES;
-    double pixel = (double)vips_format_sizeof(p->image->BandFmt) * p->image->Bands;
-    double megabytes = pixel * p->image->Xsize * p->image->Ysize / 1e6;
+    struct size size = {p->image->Xsize, p->image->Ysize};
+    double megabytes = memory_of_pixels(size, 1, image_pixel_bytes(p->image));
 
     if (megabytes <= limit)
         return 0;
@@ -307,7 +307,7 @@ int picture_check(const struct picture *p, struct error *reterr)
     if (vips_band_format_iscomplex(p->image->BandFmt))
         return error_set(reterr, ERR_INVALID_INPUT, "The input %s has complex numbers for pixels.",
                          p->input->name);
-    return 0;
+    return memory_check_decoder(p, memory_of_decoder(p), reterr);
 }
 
 /* libvips drops the last, incomplete column and row of a shrunk picture. */

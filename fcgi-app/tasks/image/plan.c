@@ -28,21 +28,6 @@ bool transform_is_animated(const struct transform *t, const struct picture *p)
     return is_any;
 }
 
-/* AV1 is slow to encode, and cannot be stopped meanwhile. */
-static int check_avif(const struct picture *p, struct size size, struct error *reterr)
-{
-    double limit = run_limit(p->run, "max_avif_megapixels");
-
-    if (!heif_is_available())
-        return error_set(reterr, ERR_INVALID_PARAMS,
-                         "This server was installed without AVIF: ask for another format.");
-    if ((double)size.width * size.height / 1e6 > limit)
-        return error_set(reterr, ERR_INVALID_PARAMS,
-                         "The result would be %dx%d pixels; the limit max_avif_megapixels is %g.",
-                         size.width, size.height, limit);
-    return 0;
-}
-
 static int check_size(const struct picture *p, struct size size, const struct target *target,
                       struct error *reterr)
 {
@@ -59,12 +44,13 @@ static int check_size(const struct picture *p, struct size size, const struct ta
                          "The result would be %dx%d pixels, frames: %d; the limit max_megapixels "
                          "is %g.",
                          size.width, size.height, target->frames, limit);
-    if (target->type == IMAGE_AVIF)
-        return check_avif(p, size, reterr);
+    if (target->type == IMAGE_AVIF && !heif_is_available())
+        return error_set(reterr, ERR_INVALID_PARAMS,
+                         "This server was installed without AVIF: ask for another format.");
     return 0;
 }
 
-/* libwebp holds thirty bytes a pixel then, all of the picture at once. */
+/* libwebp holds thirty bytes a pixel then, all of the picture at once, and takes its time. */
 static int check_lossless_webp(const struct picture *p, struct size size, struct error *reterr)
 {
     double limit = run_limit(p->run, "max_lossless_webp_megapixels");
@@ -125,11 +111,11 @@ static int make_target(const struct transform *t, const struct variant *v, const
         target.frames = p->frames;
     target.layout = layout_for(source, &v->fit);
     target.resized_raw = turn_size(plan->turn, target.layout.resized);
-    struct size whole = extend_size(&t->extend, target.layout.canvas);
-    if (check_size(p, whole, &target, reterr) != 0)
+    target.whole = extend_size(&t->extend, target.layout.canvas);
+    if (check_size(p, target.whole, &target, reterr) != 0)
         return -1;
     if (target.type == IMAGE_WEBP && v->save.is_lossless &&
-        check_lossless_webp(p, whole, reterr) != 0)
+        check_lossless_webp(p, target.whole, reterr) != 0)
         return -1;
     /* What `cover` cuts away has to be computed as well; unless it grows, the source bounds it. */
     if (v->fit.is_enlarging && check_size(p, target.layout.resized, &target, reterr) != 0)
@@ -153,5 +139,5 @@ int plan_make(const struct transform *t, struct picture *p, struct plan *ret_pla
     for (int i = 0; i < t->variant_count; i++)
         if (make_target(t, &t->variants[i], p, ret_plan, &ret_plan->targets[i], reterr) != 0)
             return -1;
-    return 0;
+    return limits_check(t, p, ret_plan, reterr);
 }

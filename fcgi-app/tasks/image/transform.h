@@ -67,6 +67,7 @@ struct plan {
     struct target {
         enum image_type type;
         struct layout layout;
+        struct size whole;       /* with what extend puts around it */
         struct size resized_raw; /* layout.resized before the turn */
         VipsRect part;           /* of layout.resized, as large as a smaller canvas; found in the
                                   * first frame, its width is 0 until then */
@@ -91,6 +92,10 @@ bool transform_is_searching(const struct transform *t);
 /* Errors: ERR_INVALID_PARAMS, for what lies outside of the picture, or gets too large. */
 int plan_make(const struct transform *t, struct picture *p, struct plan *ret_plan,
               struct error *reterr);
+
+/* limits.c: what all results cost together. Errors: ERR_INVALID_PARAMS. */
+int limits_check(const struct transform *t, const struct picture *p, const struct plan *plan,
+                 struct error *reterr);
 
 /* steps.c */
 

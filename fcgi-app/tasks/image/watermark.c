@@ -126,6 +126,20 @@ static int prepare(struct picture *mark, const struct watermark *w, struct error
     return picture_to_memory(mark, reterr);
 }
 
+/* It stays in memory beside the picture that it is put over. */
+static int check_mark(const struct picture *mark, struct error *reterr)
+{
+    double limit = run_limit(mark->run, "max_watermark_megapixels");
+    double megapixels = (double)mark->width * mark->height / 1e6;
+
+    if (megapixels > limit)
+        return error_set(reterr, ERR_INVALID_INPUT,
+                         "The input %s has %.1f megapixels (%dx%d); the limit "
+                         "max_watermark_megapixels is %g.",
+                         mark->input->name, megapixels, mark->width, mark->height, limit);
+    return picture_check(mark, reterr);
+}
+
 int watermark_open(struct watermark *w, struct run *run, struct error *reterr)
 {
     double limit = run_limit(run, "max_megapixels");
@@ -142,8 +156,7 @@ int watermark_open(struct watermark *w, struct run *run, struct error *reterr)
                          w->size_px, limit);
     if (!w->is_picture)
         return 0;
-    if (picture_open(&w->mark, run, "watermark", reterr) != 0 ||
-        picture_check(&w->mark, reterr) != 0)
+    if (picture_open(&w->mark, run, "watermark", reterr) != 0 || check_mark(&w->mark, reterr) != 0)
         return -1;
     picture_begin_part(&w->mark, 0, 0);
     return prepare(&w->mark, w, reterr);

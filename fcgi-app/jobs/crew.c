@@ -403,18 +403,15 @@ static int open_epoll(struct crew *c, struct error *reterr)
     return 0;
 }
 
-static int count_slots(struct crew *c, const int slots[TASK_CLASS_COUNT], struct error *reterr)
+static int count_slots(struct crew *c, const struct catalog *catalog,
+                       const int slots[TASK_CLASS_COUNT], struct error *reterr)
 {
-    struct catalog *catalog;
-    if (catalog_open(c->config, &catalog, reterr) != 0)
-        return -1;
     for (int class = 0; class < TASK_CLASS_COUNT; class ++) {
         if (catalog_class_count(catalog, (enum task_class) class) > 0)
             c->classes[class].slots = slots[class];
         c->classes[class].limits = catalog_class_limits(catalog, (enum task_class) class);
         c->slot_count += c->classes[class].slots;
     }
-    catalog_close(catalog);
     c->slots = calloc((size_t)c->slot_count + 1, sizeof(*c->slots));
     return c->slots ? 0 : error_errno(reterr, "crew: calloc");
 }
@@ -432,8 +429,9 @@ static void release(struct crew *c)
     free(c);
 }
 
-int crew_open(const struct config *cfg, const int slots[TASK_CLASS_COUNT],
-              const struct crew_events *events, struct crew **ret_crew, struct error *reterr)
+int crew_open(const struct config *cfg, const struct catalog *catalog,
+              const int slots[TASK_CLASS_COUNT], const struct crew_events *events,
+              struct crew **ret_crew, struct error *reterr)
 {
     struct crew *c = calloc(1, sizeof(*c));
     if (!c)
@@ -441,7 +439,7 @@ int crew_open(const struct config *cfg, const int slots[TASK_CLASS_COUNT],
     c->events = *events;
     c->config = cfg;
     c->epoll_fd = c->wake_fd = c->memory_fd = -1;
-    if (count_slots(c, slots, reterr) != 0 || open_memory(c, reterr) != 0 ||
+    if (count_slots(c, catalog, slots, reterr) != 0 || open_memory(c, reterr) != 0 ||
         open_epoll(c, reterr) != 0) {
         release(c);
         return -1;

@@ -74,11 +74,12 @@ struct crew_events {
 struct crew;
 
 /*
- * Start its executors: `slots` of each class, none where no task of the catalogue is of the class.
+ * Start its executors: `slots` of each class, none where no task of `catalog` is of the class.
  * `cfg` outlives the crew.
  */
-int crew_open(const struct config *cfg, const int slots[TASK_CLASS_COUNT],
-              const struct crew_events *events, struct crew **ret_crew, struct error *reterr);
+int crew_open(const struct config *cfg, const struct catalog *catalog,
+              const int slots[TASK_CLASS_COUNT], const struct crew_events *events,
+              struct crew **ret_crew, struct error *reterr);
 /* It takes no more runs: those that go on end, and each executor with its last one. */
 void crew_retire(struct crew *c);
 /* Has each executor ended and been reaped? Then crew_close() waits for none. */

@@ -9,6 +9,7 @@
 #include "jobs/runner.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -74,7 +75,7 @@ static int open_crew(struct runner *r, struct runner_generation *g, struct error
     for (int c = 0; c < TASK_CLASS_COUNT; c++)
         slots[c] = g->classes[c].slots;
     struct crew_events events = attempt_crew_events(r);
-    if (crew_open(g->config, slots, &events, &g->crew, reterr) != 0)
+    if (crew_open(g->config, g->catalog, slots, &events, &g->crew, reterr) != 0)
         return -1;
     struct epoll_event event = {.events = EPOLLIN};
     if (epoll_ctl(r->crews_fd, EPOLL_CTL_ADD, crew_fd(g->crew), &event) != 0)
@@ -89,6 +90,7 @@ static void generation_free(struct runner_generation *g)
     crew_close(g->crew);
     catalog_close(g->catalog);
     arena_free(g->arena); /* with g itself */
+    (void)malloc_trim(0);
 }
 
 /* Takes the arena over, which has the configuration. */
@@ -114,6 +116,7 @@ static int generation_open(struct runner *r, struct arena *a, const struct confi
         generation_free(g);
         return -1;
     }
+    (void)malloc_trim(0); /* files and their trees */
     r->generation_number++;
     *ret_generation = g;
     return 0;

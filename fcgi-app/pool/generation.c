@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,6 +192,7 @@ static int count_children(struct generation *g, struct error *reterr)
             g->worker_count += shape.slots[class] + shape.queue_length;
     }
     catalog_close(catalog);
+    (void)malloc_trim(0);
     slots_log(&g->slots, SLOTS_COMPUTE);
     if (cfg->executor_sandbox == SANDBOX_OFF)
         log_write(LOG_WARNING, "executors are not confined: executor.sandbox is off");

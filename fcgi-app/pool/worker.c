@@ -183,6 +183,9 @@ static int open_common(struct worker *w, enum pool_kind kind, struct error *rete
     if (api_open(w->config, gang, &w->api, reterr) != 0)
         return -1;
     (void)malloc_trim(0);
+    /* Not sooner and not later: the first large piece after that has malloc() put all free ones in
+     * order, for which it writes to their pages. */
+    w->arena = arena_new();
     return 0;
 }
 
@@ -206,7 +209,6 @@ static int open_worker(struct worker *w, enum pool_kind kind, int index, struct 
     w->db_idle_ms = kind == POOL_COMPUTE ? DB_IDLE_MS : -1;
     w->api.watch = (struct compute_watch){WORKER_FD_LIFELINE, drain, w};
     w->stream = fcgi_stream_new();
-    w->arena = arena_new();
     w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (!w->stream || w->epoll_fd < 0)
         return error_errno(reterr, "worker: open");

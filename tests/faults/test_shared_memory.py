@@ -42,8 +42,14 @@ def workers(stack, pool):
 def assert_shared(processes):
     for pid in processes:
         whole, heap = memory(pid)
-        assert whole["Private_Dirty"] < 600 * KIB, (pid, whole)
+        assert whole["Private_Dirty"] < 400 * KIB, (pid, whole)
         assert heap["Private_Dirty"] < heap["Shared_Dirty"] / 4, (pid, heap)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_master_keeps_nothing_of_the_catalogue(idle, pool):
+    _, heap = memory(idle.pid(pool))
+    assert heap["Rss"] < 1200 * KIB, heap
 
 
 @pytest.mark.parametrize("pool", POOLS)

@@ -148,7 +148,7 @@ static inline void open_crew(struct context *c, int slots)
     const int shape[TASK_CLASS_COUNT] = {slots, slots};
     const struct crew_events events = {on_started, on_ended, c};
     struct error err;
-    if (crew_open(&c->cfg, shape, &events, &c->crew, &err) != 0)
+    if (crew_open(&c->cfg, c->catalog, shape, &events, &c->crew, &err) != 0)
         fail_msg("%s (%s)", err.detail, err.cause);
     assert_int_equal(crew_count(c->crew), slots); /* no task is of class net */
 }

@@ -108,30 +108,55 @@ int reader_add_blob(struct reader *r, const struct task_slot *slot, const char *
     return 0;
 }
 
-/* One more item of a list that was begun in the same place. */
-static bool add_text_item(const struct reader *r, const struct schema *property, cJSON *list,
-                          const char *text)
+/* What the query or the form began: a list, or a text that becomes one when its name comes again.
+ */
+static cJSON **find_list(const struct reader *r, const cJSON *list)
 {
     for (int i = 0; i < r->list_count; i++) {
         if (r->lists[i] == list)
-            return cJSON_AddItemToArray(
-                list, schema_value_from_text(schema_items(property), r->arena, text));
+            return &r->lists[i];
     }
-    return false;
+    return NULL;
+}
+
+static bool add_text_item(const struct schema *property, cJSON *list, const char *text,
+                          struct arena *scratch)
+{
+    return cJSON_AddItemToArray(list,
+                                schema_value_from_text(schema_items(property), scratch, text));
+}
+
+/* One more item of a list that was begun in the same place. */
+static bool add_to_given(const struct reader *r, const struct schema *property, cJSON *given,
+                         const char *text)
+{
+    cJSON **list = find_list(r, given);
+    if (list == NULL)
+        return false;
+    if (cJSON_IsString(given)) {
+        *list = cJSON_CreateArray();
+        (void)add_text_item(property, *list, given->valuestring, r->arena);
+        const char *name = arena_strdup(r->arena, given->string);
+        if (!cJSON_ReplaceItemInObjectCaseSensitive(r->out->params, name, *list))
+            return false;
+    }
+    return add_text_item(property, *list, text, r->arena);
 }
 
 /* Text that is no array in JSON is the first item of one, where the schema wants an array. */
 static cJSON *value_of_text(struct reader *r, const struct schema *property, const char *text)
 {
     cJSON *value = schema_value_from_text(property, r->arena, text);
-    if (!property || !schema_is_list(property) || !cJSON_IsString(value))
+    if (!property || !schema_allows_list(property) || !cJSON_IsString(value))
         return value;
-    cJSON_Delete(value);
-    cJSON *list = cJSON_CreateArray();
+    if (schema_is_list(property)) {
+        cJSON_Delete(value);
+        value = cJSON_CreateArray();
+        (void)add_text_item(property, value, text, r->arena);
+    }
     r->lists = grow(r->arena, r->lists, r->list_count, &r->list_capacity, sizeof(*r->lists));
-    r->lists[r->list_count++] = list;
-    (void)add_text_item(r, property, list, text);
-    return list;
+    r->lists[r->list_count++] = value;
+    return value;
 }
 
 /* A parameter from the query or a form field; typed by the schema. */
@@ -150,7 +175,7 @@ static void add_text_param(struct reader *r, const char *name, const char *text)
     const struct schema *property = schema_property(r->task->params, name);
     cJSON *given = json_member(r->out->params, name);
     if (given) {
-        if (!add_text_item(r, property, given, text))
+        if (!add_to_given(r, property, given, text))
             field_errors_add(r->errors, pointer, "is given more than once");
         return;
     }

@@ -17,8 +17,8 @@ struct reader {
     struct binding *out;
     int input_capacity, blob_capacity;
     int text_count; /* parameters from the query and from form fields */
-    /* Arrays whose items come one by one, from the query or from the form; it is another array
-     * that would be given twice. */
+    /* Arrays whose items come one by one, from the query or from the form, and texts that may
+     * become such; it is another value that would be given twice. */
     cJSON **lists;
     int list_count, list_capacity;
     bool is_object; /* false: it is no JSON object, nothing else can be said of it */

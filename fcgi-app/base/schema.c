@@ -60,6 +60,11 @@ const cJSON *schema_source(const struct schema *s)
     return s->source;
 }
 
+bool schema_allows_list(const struct schema *s)
+{
+    return (s->allowed & SCHEMA_ARRAY) != 0;
+}
+
 bool schema_is_list(const struct schema *s)
 {
     return (s->allowed & SCHEMA_ARRAY) != 0 && (s->allowed & SCHEMA_STRING) == 0;

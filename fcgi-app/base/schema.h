@@ -64,6 +64,9 @@ const cJSON *schema_source(const struct schema *s);
  */
 cJSON *schema_value_from_text(const struct schema *s, struct arena *scratch, const char *text);
 
+/* Does `s` allow arrays? */
+bool schema_allows_list(const struct schema *s);
+
 /* Does `s` allow arrays, but no text that stands beside them? Then texts may be its items. */
 bool schema_is_list(const struct schema *s);
 

@@ -113,7 +113,7 @@ def test_pages_of_a_pdf_are_read_now_and_as_a_job(stack):
 
 
 def test_several_outputs_come_as_an_archive(stack):
-    answer = recognize(stack, documents.document(TEXTS[0]), "application/pdf", {"Accept": "application/zip"}, formats="text,pdf,words", dpi=150)
+    answer = recognize(stack, documents.document(TEXTS[0]), "application/pdf", {"Accept": "application/zip"}, formats=["text", "pdf", "words"], dpi=150)
     assert answer.status_code == 200, answer.text[:500]
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
     assert sorted(archive.namelist()) == ["pdf.pdf", "result.json", "text.txt"]

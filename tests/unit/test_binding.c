@@ -238,9 +238,18 @@ static void test_a_repeated_name_fills_a_list(void **state)
         {"t.many", NULL, FORM,
          PART("params") "{\"sizes\":[5]}\r\n" PART("sizes") "6\r\n" PART("file") "A" END,
          "invalid-params /sizes"},
-        /* Where a text is a value itself, it is no item. */
+        /* Where a text is a value itself, it is an item from the second on. */
         {"t.many", "either=a", "image/png", "P", "{\"either\":\"a\"} file=image/png::P"},
-        {"t.many", "either=a&either=b", "image/png", "P", "invalid-params /either"},
+        {"t.many", "either=a&either=b&text=t&either=a", "image/png", "P",
+         "{\"either\":[\"a\",\"b\",\"a\"],\"text\":\"t\"} file=image/png::P"},
+        {"t.many", NULL, FORM, PART("either") "a\r\n" PART("either") "b\r\n" PART("file") "A" END,
+         "{\"either\":[\"a\",\"b\"]} file=::A"},
+        {"t.many", "either=[1]&either=b", "image/png", "P", "invalid-params /either"},
+        {"t.many", "either=a", FORM, PART("either") "b\r\n" PART("file") "A" END,
+         "invalid-params /either"},
+        {"t.many", NULL, FORM,
+         PART("params") "{\"either\":\"a\"}\r\n" PART("either") "b\r\n" PART("file") "A" END,
+         "invalid-params /either"},
     };
     check(*state, examples, COUNT(examples));
 }

@@ -186,7 +186,18 @@ def test_pages_beyond_the_limit_are_told_so(start_stack):
     assert "max_pages is 2" in problem_of(recognize(own, documents.document(*TEXTS), "application/pdf"), "invalid-input", 422)["detail"]
 
 
+def nested_form():
+    """Poppler takes seconds for a form of 2000 levels, and all memory for 50,000."""
+    writer = documents.Writer()
+    tree, _ = documents.pages_of(writer, [b""], b"/Annots []")
+    first = len(writer.objects) + 1
+    for i in range(first, first + 2000):
+        writer.add(b"<< /T (a) /FT /Tx /Parent %d 0 R /Kids [%d 0 R] >>" % (i - 1, i + 1))
+    return writer.file(writer.add(b"<< /Type /Catalog /Pages %d 0 R /AcroForm << /Fields [%d 0 R] >> >>" % (tree, first)))
+
+
 BAD = {
+    "a form of many levels": (nested_form(), "application/pdf", "the limit max_form_depth, 32"),
     "a text": (b"This is a text. " * 100, "application/octet-stream", "nothing this task reads"),
     "a GIF": (b"GIF89a\x10\0\x10\0\0\0\0;", "application/octet-stream", "nothing this task reads"),
     "a PNG called TIFF": (pictures.png(9, 9), "image/tiff", "declared image/tiff, but the content is image/png"),

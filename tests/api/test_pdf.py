@@ -457,7 +457,7 @@ def labels_of_many_levels():
 
 def fields_of_many_levels():
     writer, tree, _ = simple()
-    return catalogue(writer, tree, b"/AcroForm << /Fields [%d 0 R] >>" % chain(writer, b"<< /T (a) /Kids [%d 0 R] >>", 40000))
+    return catalogue(writer, tree, b"/AcroForm << /Fields [%d 0 R] >>" % chain(writer, b"<< /T (a) /Parent 1 0 R /Kids [%d 0 R] >>", 40000))
 
 
 def form_of_four_thousand_fields():

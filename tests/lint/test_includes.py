@@ -24,7 +24,7 @@ BELOW = {
     "main.c": {"pool", "jobs", "hub", "api", "http", "exec", "db", "auth", "base"},
 }
 # What a module may include besides its own folder's.
-SHARED = {"ocr": {"tasks/pdf/document.h", "tasks/pdf/raster.h", "tasks/pdf/selection.h"}}
+SHARED = {"ocr": {"tasks/pdf/deep.h", "tasks/pdf/document.h", "tasks/pdf/raster.h", "tasks/pdf/selection.h"}}
 # The ends of libraries: who else may include them.
 ONLY = {"fcgiapp.h": "http", "fcgios.h": "http", "libpq-fe.h": "db", "ini.h": "base"}
 

@@ -102,13 +102,13 @@ int source_open(struct source *s, struct run *run, const struct options *o, stru
 void source_release(struct source *s);
 
 /* Are the selected pages within the limits for decoding? Errors: ERR_INVALID_INPUT. */
-int source_check(const struct source *s, const struct selection *pages, struct error *reterr);
+int source_check(struct source *s, const struct selection *pages, struct error *reterr);
 
 /*
  * Decode page `number`: 1 bit, 8 bits of grey, or 32 of colour without transparency. Its
  * resolution is set where it is known. Errors: ERR_INVALID_INPUT: this page cannot be read.
  */
-int source_read(const struct source *s, int number, PIX **ret_pix, struct error *reterr);
+int source_read(struct source *s, int number, PIX **ret_pix, struct error *reterr);
 
 /* tiff.c */
 

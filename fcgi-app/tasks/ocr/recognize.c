@@ -208,7 +208,7 @@ int ocr_recognize(struct run *run, struct error *reterr)
     job.unreadable = cJSON_CreateArray();
     int result = options_read(&job.options, run, reterr);
     if (result == 0)
-        result = compute(&job, reterr);
+        result = document_settle(&job.source.document, compute(&job, reterr), reterr);
     outputs_release(&job.outputs);
     selection_release(&job.selection);
     source_release(&job.source);

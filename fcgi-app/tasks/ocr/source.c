@@ -8,6 +8,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "tasks/pdf/deep.h"
 #include "tasks/pdf/raster.h"
 
 #define PDF_DPI 300 /* what Tesseract's models were trained on */
@@ -95,9 +96,25 @@ static int open_tiff(struct source *s, struct error *reterr)
     return 0;
 }
 
+/* What Poppler is to do, on a deep stack. */
+struct pdf_call {
+    struct source *source;
+    const char *password;
+    int number;
+    cairo_surface_t *surface;
+};
+
+static int open_document(void *call, struct error *reterr)
+{
+    const struct pdf_call *c = call;
+    struct source *s = c->source;
+    return document_open(&s->document, s->run, s->input->name, 0, c->password, reterr);
+}
+
 static int open_pdf(struct source *s, const char *password, struct error *reterr)
 {
-    if (document_open(&s->document, s->run, s->input->name, 0, password, reterr) != 0)
+    struct pdf_call call = {.source = s, .password = password};
+    if (deep_call(open_document, &call, reterr) != 0)
         return -1;
     s->pages = s->document.pages;
     if (s->dpi == 0)
@@ -140,7 +157,7 @@ static int check_size(const struct source *s, int number, double width, double h
     return 0;
 }
 
-static int check_pdf_page(const struct source *s, int number, struct error *reterr)
+static int check_pdf_page(struct source *s, int number, struct error *reterr)
 {
     struct raster_size size;
     PopplerPage *page = document_page(&s->document, number);
@@ -151,7 +168,7 @@ static int check_pdf_page(const struct source *s, int number, struct error *rete
     return result;
 }
 
-int source_check(const struct source *s, const struct selection *pages, struct error *reterr)
+int source_check(struct source *s, const struct selection *pages, struct error *reterr)
 {
     int result = 0;
     for (int i = 0; i < pages->count && result == 0; i++) {
@@ -185,18 +202,32 @@ static PIX *pix_from_surface(cairo_surface_t *surface)
     return pix;
 }
 
-static int read_pdf(const struct source *s, int number, PIX **ret_pix, struct error *reterr)
+static int draw_page(void *call, struct error *reterr)
 {
-    cairo_surface_t *surface = NULL;
-    PopplerPage *page = document_page(&s->document, number);
+    struct pdf_call *c = call;
+    struct source *s = c->source;
+    PopplerPage *page = document_page(&s->document, c->number);
+    if (page == NULL && s->document.has_crowd)
+        return error_set(reterr, ERR_INVALID_INPUT, "%s", document_page_detail(&s->document));
     if (page == NULL)
-        return set_broken(s, number, reterr);
-    int result = raster_page(s->run, page, s->dpi, false, &surface, reterr);
+        return set_broken(s, c->number, reterr);
+    int result = raster_page(s->run, page, s->dpi, false, &c->surface, reterr);
     g_object_unref(page);
+    return result;
+}
+
+static int read_pdf(struct source *s, int number, PIX **ret_pix, struct error *reterr)
+{
+    struct pdf_call call = {.source = s, .number = number};
+    int result = deep_call(draw_page, &call, reterr);
+    if (result == 0)
+        result = document_settle(&s->document, 0, reterr);
+    if (result == 0)
+        *ret_pix = pix_from_surface(call.surface);
+    if (call.surface != NULL)
+        cairo_surface_destroy(call.surface);
     if (result != 0)
         return -1;
-    *ret_pix = pix_from_surface(surface);
-    cairo_surface_destroy(surface);
     return *ret_pix != NULL ? 0 : error_internal(reterr, "no memory for page %d", number);
 }
 
@@ -244,7 +275,7 @@ static void set_resolution(const struct source *s, PIX *pix)
     (void)pixSetResolution(pix, x, y);
 }
 
-int source_read(const struct source *s, int number, PIX **ret_pix, struct error *reterr)
+int source_read(struct source *s, int number, PIX **ret_pix, struct error *reterr)
 {
     PIX *pix = NULL;
     if (s->type == SOURCE_PDF) {

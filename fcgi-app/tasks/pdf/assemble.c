@@ -5,18 +5,17 @@
  */
 #include "tasks/pdf/assemble.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
 #include <glib.h>
 
+#include "tasks/pdf/deep.h"
 #include "tasks/pdf/pdf.h"
 #include "tasks/pdf/resources.h"
 #include "tasks/pdf/selection.h"
 
-#define OUTPUTS_MAX 500 /* as the descriptor has it */
-#define STACK_BYTES ((size_t)1 << 30)
+#define OUTPUTS_MAX 500  /* as the descriptor has it */
 #define PASSWORD_MAX 127 /* bytes that AES-256 in PDF takes */
 
 struct job {
@@ -284,35 +283,10 @@ static void release(struct job *j)
     g_free(j->leaves);
 }
 
-struct call {
-    struct run *run;
-    struct error *reterr;
-    int result;
-};
-
-static void *assemble_there(void *call)
-{
-    struct call *c = call;
-    struct job j = {.run = c->run};
-    c->result = assemble(&j, c->reterr);
-    release(&j);
-    return NULL;
-}
-
-/* qpdf calls itself for each object that points to another: a chain of a million objects, which a
- * file of 50 MB may be, takes a deep stack. What is not used of it costs nothing. */
 int pdf_assemble(struct run *run, struct error *reterr)
 {
-    struct call call = {.run = run, .reterr = reterr, .result = -1};
-    pthread_attr_t attributes;
-    pthread_t thread;
-
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    int failed = pthread_create(&thread, &attributes, assemble_there, &call);
-    pthread_attr_destroy(&attributes);
-    if (failed != 0)
-        return error_internal(reterr, "no thread for qpdf: %s", g_strerror(failed));
-    pthread_join(thread, NULL);
-    return call.result;
+    struct job j = {.run = run};
+    int result = assemble(&j, reterr);
+    release(&j);
+    return result;
 }

@@ -8,10 +8,22 @@
 
 #include <cjson/cJSON.h>
 
+#include "tasks/pdf/guard.h"
 #include "tasks/pdf/stream.h"
 
 /* Readers look for it in the first kilobyte, as Adobe's did. */
 #define HEADER_WITHIN 1024
+
+/*
+ * Bytes that Poppler gets at a time. zlib makes up to a thousand of one: 32 pieces become 32 MB,
+ * and some hundreds where it does so twice.
+ */
+#define PIECE 1024
+#define PIECE_EXPANDED_TWICE 8
+
+/* Poppler refuses a page of more annotations with these words, and then finds none behind it. */
+#define ANNOTATIONS_MAX "10000"
+#define CROWD "likely malformed. Too big"
 
 static bool has_within(const struct run_input *in, size_t size, const char *words)
 {
@@ -26,6 +38,8 @@ static void count_errors(const char *domain, GLogLevelFlags level, const char *m
     (void)level;
     if (g_ascii_strncasecmp(message, "syntax warning", strlen("syntax warning")) != 0)
         d->errors++;
+    if (strstr(message, CROWD) != NULL)
+        d->has_crowd = true;
 }
 
 /* What encrypts by passwords is called /Standard, in a place that is never compressed. */
@@ -81,23 +95,21 @@ static void keep_warm(void)
     g_bytes_unref(bytes);
 }
 
-static int load(struct document *d, const char *password, struct error *reterr)
+static int load(struct document *d, const char *password, size_t piece, struct error *reterr)
 {
     const struct run_input *in = d->input;
     GError *why = NULL;
-    GInputStream *stream = stream_new(d->run, in);
 
     keep_warm();
+    d->stream = stream_new(d->run, in, piece);
     d->log_handler = g_log_set_handler("Poppler", G_LOG_LEVEL_MASK, count_errors, d);
     /* Not from bytes: Poppler 22.12 crashes there when the password is wrong. */
-    d->poppler = poppler_document_new_from_stream(stream, (goffset)in->size, password, NULL, &why);
-    g_object_unref(stream);
+    d->poppler =
+        poppler_document_new_from_stream(d->stream, (goffset)in->size, password, NULL, &why);
     if (d->poppler != NULL)
         d->pages = poppler_document_get_n_pages(d->poppler);
-    int result = 0;
-    if (!run_progress(d->run, -1, NULL)) /* it has not seen all of the file */
-        result = error_set(reterr, ERR_STOPPED, "The run was stopped.");
-    else if (d->poppler == NULL)
+    int result = stream_check(d->stream, reterr); /* has it seen all of the file? */
+    if (result == 0 && d->poppler == NULL)
         result = set_failed(in, password != NULL, why, reterr);
     g_clear_error(&why);
     return result != 0 ? -1 : check_pages(d, reterr);
@@ -115,12 +127,16 @@ int document_open(struct document *d, struct run *run, const char *name, int i,
         return error_set(reterr, ERR_INVALID_INPUT, "The input %s is empty.", in->name);
     if (!has_within(in, HEADER_WITHIN, "%PDF-"))
         return error_set(reterr, ERR_INVALID_INPUT, "The input %s is not a PDF.", in->name);
-    return load(d, password, reterr);
+    bool expands_twice;
+    if (guard_check(run, in, password, &expands_twice, reterr) != 0)
+        return -1;
+    return load(d, password, expands_twice ? PIECE_EXPANDED_TWICE : PIECE, reterr);
 }
 
 void document_release(struct document *d)
 {
     g_clear_object(&d->poppler);
+    g_clear_object(&d->stream);
     if (d->log_handler != 0)
         g_log_remove_handler("Poppler", d->log_handler);
     d->log_handler = 0;
@@ -131,16 +147,37 @@ const char *document_password(const struct run *run)
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(run_params(run), "password"));
 }
 
-PopplerPage *document_page(const struct document *d, int number)
+int document_settle(const struct document *d, int result, struct error *reterr)
 {
+    return d->stream != NULL && stream_check(d->stream, reterr) != 0 ? -1 : result;
+}
+
+PopplerPage *document_page(struct document *d, int number)
+{
+    d->has_crowd = false;
     return poppler_document_get_page(d->poppler, number - 1);
+}
+
+const char *document_page_detail(const struct document *d)
+{
+    return d->has_crowd ? "The page, or one before it, has more than " ANNOTATIONS_MAX
+                          " annotations."
+                        : "The page is missing or damaged.";
+}
+
+int document_explain(const struct document *d, struct error *reterr)
+{
+    return d->has_crowd
+               ? error_set(reterr, ERR_INVALID_INPUT,
+                           "No page of the input %s can be read: one has more than " ANNOTATIONS_MAX
+                           " annotations.",
+                           d->input->name)
+               : -1;
 }
 
 int document_note(cJSON *unreadable, int number, const char *detail, struct error *reterr)
 {
     cJSON *note = cJSON_CreateObject();
-    if (detail == NULL)
-        detail = "The page is missing or damaged.";
     if (cJSON_AddNumberToObject(note, "page", number) == NULL ||
         cJSON_AddStringToObject(note, "detail", detail) == NULL ||
         !cJSON_AddItemToArray(unreadable, note)) {

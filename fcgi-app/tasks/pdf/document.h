@@ -21,8 +21,10 @@ struct document {
     struct run *run;
     const struct run_input *input;
     PopplerDocument *poppler;
-    int pages;  /* 1 or more, within the limit max_pages; as the file claims */
-    int errors; /* that Poppler has met so far in the file; warnings do not count */
+    GInputStream *stream;
+    int pages;      /* 1 or more, within the limit max_pages; as the file claims */
+    int errors;     /* that Poppler has met so far in the file; warnings do not count */
+    bool has_crowd; /* of annotations on the page that was asked for last, or on one before */
     unsigned log_handler;
 };
 
@@ -35,16 +37,27 @@ int document_open(struct document *d, struct run *run, const char *name, int i,
                   const char *password, struct error *reterr);
 void document_release(struct document *d);
 
+/*
+ * What a run comes to in the end, given what it has come to: all of the document may not have been
+ * read. Errors: as stream_check(), whatever `result` is.
+ */
+int document_settle(const struct document *d, int result, struct error *reterr);
+
 /* The run's parameter `password`; NULL when there is none. */
 const char *document_password(const struct run *run);
 
-/* Page `number` (1 to d->pages), of the caller; NULL when the file has none that can be read. */
-PopplerPage *document_page(const struct document *d, int number);
-
 /*
- * Add {"page": number, "detail": detail} to an array, the result's `unreadable`. `detail` NULL: the
- * page itself is missing or damaged.
+ * Page `number` (1 to d->pages), of the caller; NULL when the file has none that can be read. Why
+ * not, until another page is asked for, says document_page_detail().
  */
+PopplerPage *document_page(struct document *d, int number);
+const char *document_page_detail(const struct document *d);
+
+/* No page can be read: *reterr says so, and now says why, if the last page was one of too many
+ * annotations. Returns -1. */
+int document_explain(const struct document *d, struct error *reterr);
+
+/* Add {"page": number, "detail": detail} to an array, the result's `unreadable`. */
 int document_note(struct cJSON *unreadable, int number, const char *detail, struct error *reterr);
 
 #endif

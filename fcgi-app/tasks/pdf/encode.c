@@ -210,5 +210,6 @@ int encode_surface(struct run *run, cairo_surface_t *surface, const struct encod
     }
     int result = failed != 0 || e.write_error.code != ERR_NONE ? set_failed(&e, reterr) : 0;
     vips_error_clear();
+    vips_thread_shutdown(); /* what libvips keeps of a thread, which may be none of its own */
     return result;
 }

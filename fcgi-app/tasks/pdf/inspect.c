@@ -179,6 +179,7 @@ int pdf_inspect(struct run *run, struct error *reterr)
         structure_open(&in.structure, &in.document, password);
         result = inspect(&in, reterr);
     }
+    result = document_settle(&in.document, result, reterr);
     if (result == 0)
         run_result(run, in.result);
     else

@@ -98,7 +98,7 @@ static int measure_pages(struct inspection *in, const struct page_box *boxes, st
     for (int number = 1; number <= in->document.pages; number++) {
         PopplerPage *page = document_page(&in->document, number);
         if (page == NULL) {
-            if (document_note(unreadable, number, NULL, reterr) != 0)
+            if (document_note(unreadable, number, document_page_detail(&in->document), reterr) != 0)
                 return -1;
         } else {
             struct size size = size_of(page, boxes != NULL ? &boxes[number - 1] : NULL);
@@ -109,10 +109,11 @@ static int measure_pages(struct inspection *in, const struct page_box *boxes, st
         if (inspect_progress(in, number, "sizes", reterr) != 0)
             return -1;
     }
-    if (readable == 0)
-        return error_set(reterr, ERR_INVALID_INPUT, "No page of the input %s can be read.",
-                         in->document.input->name);
-    return 0;
+    if (readable > 0)
+        return 0;
+    error_set(reterr, ERR_INVALID_INPUT, "No page of the input %s can be read.",
+              in->document.input->name);
+    return document_explain(&in->document, reterr);
 }
 
 int inspect_sizes(struct inspection *in, struct error *reterr)
@@ -123,7 +124,7 @@ int inspect_sizes(struct inspection *in, struct error *reterr)
     return result;
 }
 
-static char *label_of(const struct inspection *in, int number)
+static char *label_of(struct inspection *in, int number)
 {
     PopplerPage *page = document_page(&in->document, number);
     char *label = page != NULL ? poppler_page_get_label(page) : NULL;

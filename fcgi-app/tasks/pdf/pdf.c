@@ -7,6 +7,7 @@
 
 #include <glib.h>
 
+#include "tasks/pdf/deep.h"
 #include "tasks/pdf/encode.h"
 
 /* Documents make libraries talk; what matters comes back as an error. */
@@ -24,11 +25,31 @@ static int init(struct error *reterr)
     return encode_init(reterr);
 }
 
+static int assemble(struct run *run, struct error *reterr)
+{
+    return deep_run(pdf_assemble, run, reterr);
+}
+
+static int inspect(struct run *run, struct error *reterr)
+{
+    return deep_run(pdf_inspect, run, reterr);
+}
+
+static int render(struct run *run, struct error *reterr)
+{
+    return deep_run(pdf_render, run, reterr);
+}
+
+static int text(struct run *run, struct error *reterr)
+{
+    return deep_run(pdf_text, run, reterr);
+}
+
 static const struct task tasks[] = {
-    {"pdf.assemble", pdf_assemble},
-    {"pdf.inspect", pdf_inspect},
-    {"pdf.render", pdf_render},
-    {"pdf.text", pdf_text},
+    {"pdf.assemble", assemble},
+    {"pdf.inspect", inspect},
+    {"pdf.render", render},
+    {"pdf.text", text},
     {NULL, NULL},
 };
 

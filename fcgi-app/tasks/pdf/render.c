@@ -136,7 +136,7 @@ static int render_page(struct render *r, int i, struct error *reterr)
     PopplerPage *page = document_page(&r->document, number);
 
     if (page == NULL)
-        return document_note(r->unreadable, number, NULL, reterr);
+        return document_note(r->unreadable, number, document_page_detail(&r->document), reterr);
     if (raster_page(r->document.run, page, r->page_dpi[i], r->is_transparent, &surface, &error) ==
         0) {
         r->encode.dpi = r->page_dpi[i];
@@ -168,10 +168,11 @@ static int render_all(struct render *r, struct error *reterr)
     }
     if (!run_progress(r->document.run, 1, NULL)) /* and so the last pages could not be read */
         return error_set(reterr, ERR_STOPPED, "The run was stopped.");
-    if (cJSON_GetArraySize(r->rendered) == 0)
-        return error_set(reterr, ERR_INVALID_INPUT,
-                         "None of the pages of the input %s can be read.", r->document.input->name);
-    return 0;
+    if (cJSON_GetArraySize(r->rendered) > 0)
+        return 0;
+    error_set(reterr, ERR_INVALID_INPUT, "None of the pages of the input %s can be read.",
+              r->document.input->name);
+    return document_explain(&r->document, reterr);
 }
 
 static void set_result(struct render *r)
@@ -205,7 +206,7 @@ int pdf_render(struct run *run, struct error *reterr)
         return -1;
     r.rendered = cJSON_CreateArray();
     r.unreadable = cJSON_CreateArray();
-    int result = render(&r, run, reterr);
+    int result = document_settle(&r.document, render(&r, run, reterr), reterr);
     cJSON_Delete(r.rendered);
     cJSON_Delete(r.unreadable);
     g_free(r.page_dpi);

@@ -142,7 +142,7 @@ static int read_page(struct extraction *x, int number, struct error *reterr)
     struct page_words p;
 
     if (page == NULL)
-        return document_note(x->unreadable, number, NULL, reterr);
+        return document_note(x->unreadable, number, document_page_detail(&x->document), reterr);
     page_words_read(&p, page);
     int result = write_page(x, number, page, &p, reterr);
     if (result == 0 && x->document.errors > errors)
@@ -166,10 +166,11 @@ static int read_pages(struct extraction *x, struct error *reterr)
     }
     if (!run_progress(x->document.run, 1, "pages")) /* the last page may have ended early */
         return error_set(reterr, ERR_STOPPED, "stopped");
-    if (cJSON_GetArraySize(x->unreadable) == s->count)
-        return error_set(reterr, ERR_INVALID_INPUT, "No %spage of the input %s can be read.",
-                         s->count < x->document.pages ? "selected " : "", x->document.input->name);
-    return 0;
+    if (cJSON_GetArraySize(x->unreadable) < s->count)
+        return 0;
+    error_set(reterr, ERR_INVALID_INPUT, "No %spage of the input %s can be read.",
+              s->count < x->document.pages ? "selected " : "", x->document.input->name);
+    return document_explain(&x->document, reterr);
 }
 
 static int extract(struct extraction *x, struct run *run, struct error *reterr)
@@ -206,6 +207,7 @@ int pdf_text(struct run *run, struct error *reterr)
                                  (int)run_limit(run, "max_pages"), reterr);
     if (result == 0)
         result = extract(&x, run, reterr);
+    result = document_settle(&x.document, result, reterr);
     selection_release(&x.selection);
     document_release(&x.document);
     return result;

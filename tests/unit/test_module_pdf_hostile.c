@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Documents that were made to be followed without end: nested, endless, crowded, blown up. Each is
+ * an error that says which limit it met, or a result within the limits; never a crash.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <glib.h>
+#include <zlib.h>
+
+#include "fake_run.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define EVERYTHING                                                                   \
+    "{\"include\":[\"metadata\",\"xmp\",\"sizes\",\"labels\",\"outline\",\"fonts\"," \
+    "\"attachments\",\"fields\"]}"
+
+static int start_module(void **state)
+{
+    struct error error = {0};
+    (void)state;
+    return gangsaw_module.init(&error);
+}
+
+/* Documents, object by object: the catalogue is number 1, the tree of pages 2, the page 3. */
+
+enum { CATALOGUE = 1, PAGES, PAGE, FIRST };
+
+struct file {
+    GPtrArray *objects; /* GString, from number 1 */
+};
+
+static int add(struct file *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int add(struct file *f, const char *format, ...)
+{
+    GString *object = g_string_new(NULL);
+    va_list arguments;
+    va_start(arguments, format);
+    g_string_append_vprintf(object, format, arguments);
+    va_end(arguments);
+    g_ptr_array_add(f->objects, object);
+    return (int)f->objects->len;
+}
+
+static GString *object(struct file *f, int number)
+{
+    return f->objects->pdata[number - 1];
+}
+
+static int add_stream(struct file *f, const char *entries, const void *bytes, size_t size)
+{
+    int number = add(f, "<< /Length %zu %s >>\nstream\n", size, entries);
+    g_string_append_len(object(f, number), bytes, (gssize)size);
+    g_string_append(object(f, number), "\nendstream");
+    return number;
+}
+
+/* A document of one page, whose dictionary has `page` too, and the catalogue `catalogue`. */
+static struct file *file_new(const char *catalogue, const char *page)
+{
+    struct file *f = g_new0(struct file, 1);
+    f->objects = g_ptr_array_new();
+    add(f, "<< /Type /Catalog /Pages 2 0 R %s >>", catalogue);
+    add(f, "<< /Type /Pages /Kids [3 0 R] /Count 1 >>");
+    add(f, "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] %s >>", page);
+    return f;
+}
+
+/* `count` objects, in which @ stands for the next one, ^ for the one before. */
+static void add_chain(struct file *f, const char *object_of_chain, int count, const char *last)
+{
+    for (int i = 0; i < count; i++) {
+        int number = add(f, "%s", "");
+        for (const char *at = object_of_chain; *at != '\0'; at++) {
+            if (*at == '@' || *at == '^')
+                g_string_append_printf(object(f, number), "%d 0 R",
+                                       *at == '@' ? number + 1 : number - 1);
+            else
+                g_string_append_c(object(f, number), *at);
+        }
+    }
+    add(f, "%s", last);
+}
+
+/* `[first 0 R … ]` of `count` numbers in a row. */
+static char *references(int first, int count)
+{
+    GString *list = g_string_new("[");
+    for (int i = 0; i < count; i++)
+        g_string_append_printf(list, "%d 0 R ", first + i);
+    g_string_append(list, "]");
+    return g_string_free(list, FALSE);
+}
+
+static void file_free(struct file *f)
+{
+    for (guint i = 0; i < f->objects->len; i++)
+        g_string_free(f->objects->pdata[i], TRUE);
+    g_ptr_array_free(f->objects, TRUE);
+    g_free(f);
+}
+
+static GString *file_end(struct file *f)
+{
+    GString *out = g_string_new("%PDF-1.7\n"), *table = g_string_new(NULL);
+    for (guint i = 0; i < f->objects->len; i++) {
+        const GString *each = f->objects->pdata[i];
+        g_string_append_printf(table, "%010zu 00000 n \n", out->len);
+        g_string_append_printf(out, "%u 0 obj\n", i + 1);
+        g_string_append_len(out, each->str, (gssize)each->len);
+        g_string_append(out, "\nendobj\n");
+    }
+    size_t start = out->len;
+    g_string_append_printf(out,
+                           "xref\n0 %u\n0000000000 65535 f \n%strailer\n<< /Size %u /Root 1 0 R "
+                           ">>\nstartxref\n%zu\n%%%%EOF\n",
+                           f->objects->len + 1, table->str, f->objects->len + 1, start);
+    g_string_free(table, TRUE);
+    file_free(f);
+    return out;
+}
+
+/* A row of a table of references: type, offset or stream, index within it; 1, 4 and 4 bytes. */
+static void add_row(GString *rows, int type, size_t where, guint index)
+{
+    guint32 numbers[2] = {GUINT32_TO_BE((guint32)where), GUINT32_TO_BE(index)};
+    g_string_append_c(rows, (char)type);
+    g_string_append_len(rows, (const char *)numbers, sizeof(numbers));
+}
+
+/* The same with all objects within one other: Poppler then reads nothing of the file for them. */
+static GString *file_end_packed(struct file *f)
+{
+    GString *out = g_string_new("%PDF-1.7\n"), *rows = g_string_new(NULL);
+    GString *index = g_string_new(NULL), *body = g_string_new(NULL);
+    guint count = f->objects->len, pack = count + 1, table = count + 2;
+
+    add_row(rows, 0, 0, 0);
+    for (guint i = 0; i < count; i++) {
+        const GString *each = f->objects->pdata[i];
+        g_string_append_printf(index, "%u %zu ", i + 1, body->len);
+        g_string_append_printf(body, "%s\n", each->str);
+        add_row(rows, 2, pack, i);
+    }
+    add_row(rows, 1, out->len, 0);
+    g_string_append_printf(out,
+                           "%u 0 obj\n<< /Type /ObjStm /N %u /First %zu /Length %zu >>\nstream\n",
+                           pack, count, index->len, index->len + body->len);
+    g_string_append_printf(out, "%s%s\nendstream\nendobj\n", index->str, body->str);
+    size_t start = out->len;
+    add_row(rows, 1, start, 0);
+    g_string_append_printf(
+        out, "%u 0 obj\n<< /Type /XRef /Size %u /W [1 4 4] /Root 1 0 R /Length %zu >>\nstream\n",
+        table, table + 1, rows->len);
+    g_string_append_len(out, rows->str, (gssize)rows->len);
+    g_string_append_printf(out, "\nendstream\nendobj\nstartxref\n%zu\n%%%%EOF\n", start);
+    g_string_free(rows, TRUE);
+    g_string_free(index, TRUE);
+    g_string_free(body, TRUE);
+    file_free(f);
+    return out;
+}
+
+/* Forms. */
+
+static struct file *form_of_many_levels(void)
+{
+    struct file *f = file_new("/AcroForm << /Fields [4 0 R] >>", "/Annots [10004 0 R]");
+    add_chain(f, "<< /T (a) /FT /Tx /Parent ^ /Kids [@] >>", 10000,
+              "<< /T (z) /Type /Annot /Subtype /Widget /Rect [0 0 9 9] /Parent 10003 0 R >>");
+    return f;
+}
+
+static struct file *form_that_doubles(void)
+{
+    struct file *f = file_new("/AcroForm << /Fields [4 0 R] >>", "/Annots [34 0 R]");
+    add_chain(f, "<< /T (a) /FT /Tx /Parent 3 0 R /Kids [@ @] >>", 30,
+              "<< /T (z) /FT /Tx /Type /Annot /Subtype /Widget /Rect [0 0 9 9] >>");
+    return f;
+}
+
+static struct file *field_that_is_its_own_kid(void)
+{
+    struct file *f = file_new("/AcroForm << /Fields [4 0 R] >>", "/Annots [4 0 R]");
+    add(f, "<< /T (a) /FT /Tx /Parent 4 0 R /Kids [4 0 R] >>");
+    return f;
+}
+
+static struct file *field_below_many(void)
+{
+    struct file *f = file_new("/AcroForm << /Fields [10005 0 R] >>", "/Annots [10005 0 R]");
+    add_chain(f, "<< /Parent @ >>", 10000, "<< /FT /Tx /T (a) >>");
+    add(f, "<< /Type /Annot /Subtype /Widget /Rect [0 0 9 9] /T (b) /Parent 4 0 R >>");
+    return f;
+}
+
+static struct file *form_of_many_fields(void)
+{
+    char *fields = references(FIRST, 21000), *form;
+    form = g_strdup_printf("/AcroForm << /Fields %s >>", fields);
+    struct file *f = file_new(form, "");
+    for (int i = 0; i < 21000; i++)
+        add(f, "<< /FT /Tx /T (f%d) >>", i);
+    g_free(fields);
+    g_free(form);
+    return f;
+}
+
+/* Pages, outlines, names. */
+
+static struct file *pages_of_many_levels(void)
+{
+    struct file *f = file_new("", "");
+    g_string_assign(object(f, PAGES), "<< /Type /Pages /Kids [4 0 R] /Count 1 >>");
+    add_chain(f, "<< /Type /Pages /Kids [@] /Count 1 >>", 10000, "<< /Type /Page >>");
+    return f;
+}
+
+static struct file *outline_of_many_levels(void)
+{
+    struct file *f = file_new("/Outlines << /First 4 0 R >>", "");
+    add_chain(f, "<< /Title (a) /First @ >>", 20000, "<< /Title (z) >>");
+    return f;
+}
+
+static struct file *outline_of_many_items(void)
+{
+    struct file *f = file_new("/Outlines << /First 4 0 R >>", "");
+    add_chain(f, "<< /Title (a) /Next @ >>", 50000, "<< /Title (z) >>");
+    return f;
+}
+
+static struct file *outline_that_is_its_own_end(void)
+{
+    struct file *f = file_new("/Outlines << /First 4 0 R >>", "");
+    add(f, "<< /Title (a) /First 4 0 R /Next 4 0 R >>");
+    return f;
+}
+
+static struct file *names_of_many_levels(void)
+{
+    struct file *f = file_new("/Names << /EmbeddedFiles 4 0 R >>", "");
+    add_chain(f, "<< /Limits [(a) (z)] /Kids [@] >>", 20000, "<< /Names [] >>");
+    return f;
+}
+
+static struct file *labels_of_many_levels(void)
+{
+    struct file *f = file_new("/PageLabels 4 0 R", "");
+    add_chain(f, "<< /Kids [@] >>", 20000, "<< /Nums [0 << /S /D >>] >>");
+    return f;
+}
+
+static struct file *many_attachments(void)
+{
+    GString *names = g_string_new("/Names << /EmbeddedFiles << /Names [");
+    for (int i = 0; i < 50000; i++)
+        g_string_append_printf(names, "(%d) 4 0 R ", i);
+    g_string_append(names, "] >> >>");
+    struct file *f = file_new(names->str, "");
+    add(f, "<< /Type /Filespec /F (a.txt) /EF << /F 5 0 R >> >>");
+    add_stream(f, "/Type /EmbeddedFile", "hello", 5);
+    g_string_free(names, TRUE);
+    return f;
+}
+
+/* Annotations and their actions. */
+
+static struct file *page_of_many_annotations(void)
+{
+    char *annotations = references(FIRST, 11000);
+    char *page = g_strdup_printf("/Annots %s", annotations);
+    struct file *f = file_new("", page);
+    for (int i = 0; i < 11000; i++)
+        add(f, "<< /Type /Annot /Subtype /Square /Rect [0 0 9 9] >>");
+    g_free(annotations);
+    g_free(page);
+    return f;
+}
+
+static struct file *action_before(int count)
+{
+    struct file *f = file_new("/Outlines << /First 4 0 R >>", "/Annots [5 0 R]");
+    add(f, "<< /Title (a) /A 6 0 R >>");
+    add(f, "<< /Type /Annot /Subtype /Link /Rect [0 0 9 9] /A 6 0 R >>");
+    add_chain(f, "<< /S /URI /URI (http://localhost/) /Next @ >>", count,
+              "<< /S /URI /URI (http://localhost/) >>");
+    return f;
+}
+
+static struct file *action_before_many(void)
+{
+    return action_before(20000);
+}
+
+static struct file *action_before_too_many(void)
+{
+    return action_before(120000);
+}
+
+/* What a page shows. */
+
+static struct file *content_of(const char *resources, const char *content)
+{
+    char *page = g_strdup_printf("/Contents 4 0 R /Resources << %s >>", resources);
+    struct file *f = file_new("", page);
+    add_stream(f, "", content, strlen(content));
+    g_free(page);
+    return f;
+}
+
+static struct file *forms_within_forms(void)
+{
+    struct file *f = content_of("/XObject << /X 5 0 R >>", "/X Do");
+    for (int i = 0; i < 20000; i++) {
+        char *entries = g_strdup_printf("/Type /XObject /Subtype /Form /BBox [0 0 300 200] "
+                                        "/Resources << /XObject << /X %d 0 R >> >>",
+                                        6 + i);
+        add_stream(f, entries, "/X Do", 5);
+        g_free(entries);
+    }
+    add_stream(f, "/Type /XObject /Subtype /Form /BBox [0 0 300 200]", "0 0 9 9 re f", 12);
+    return f;
+}
+
+static struct file *functions_within_functions(void)
+{
+    struct file *f = content_of("/Shading << /S << /ShadingType 2 /ColorSpace /DeviceGray /Coords "
+                                "[0 0 9 9] /Function 5 0 R >> >>",
+                                "/S sh");
+    add_chain(f, "<< /FunctionType 3 /Domain [0 1] /Bounds [] /Encode [0 1] /Functions [@] >>",
+              30000, "<< /FunctionType 2 /Domain [0 1] /N 1 >>");
+    return f;
+}
+
+static struct file *content_behind(const char *filter, int count)
+{
+    GString *entries = g_string_new("/Filter [");
+    for (int i = 0; i < count; i++)
+        g_string_append(entries, filter);
+    g_string_append(entries, "]");
+    struct file *f = file_new("", "/Contents 4 0 R");
+    add_stream(f, entries->str, "00>", 3);
+    g_string_free(entries, TRUE);
+    return f;
+}
+
+static struct file *many_filters(void)
+{
+    return content_behind("/FlateDecode ", 10000);
+}
+
+static struct file *many_small_filters(void)
+{
+    return content_behind("/AHx", 1000000);
+}
+
+/* 100 MB of nothing, compressed, and compressed again when asked. */
+static int add_bomb(struct file *f, const char *entries, bool is_twice)
+{
+    static const size_t size = (size_t)100 << 20;
+    unsigned char *nothing = g_malloc0(size), *once, *twice;
+    uLongf once_size = compressBound(size), twice_size;
+    char *all;
+    int number;
+
+    once = g_malloc(once_size);
+    assert_int_equal(compress2(once, &once_size, nothing, size, 1), Z_OK);
+    twice_size = compressBound(once_size);
+    twice = g_malloc(twice_size);
+    assert_int_equal(compress2(twice, &twice_size, once, once_size, 9), Z_OK);
+    all = g_strdup_printf("%s /Filter [/FlateDecode%s]", entries, is_twice ? " /FlateDecode" : "");
+    number = add_stream(f, all, is_twice ? twice : once, is_twice ? twice_size : once_size);
+    g_free(nothing);
+    g_free(once);
+    g_free(twice);
+    g_free(all);
+    return number;
+}
+
+static struct file *content_bomb(void)
+{
+    struct file *f = file_new("", "/Contents 4 0 R");
+    add_bomb(f, "", true);
+    return f;
+}
+
+static struct file *metadata_bomb(void)
+{
+    struct file *f = file_new("/Metadata 4 0 R", "");
+    add_bomb(f, "/Type /Metadata /Subtype /XML", false);
+    return f;
+}
+
+static struct file *metadata_bomb_in_a_bomb(void)
+{
+    struct file *f = file_new("/Metadata 4 0 R", "");
+    add_bomb(f, "/Type /Metadata /Subtype /XML", true);
+    return f;
+}
+
+static struct file *attachment_bomb(void)
+{
+    struct file *f = file_new("/Names << /EmbeddedFiles << /Names [(a) 4 0 R] >> >>", "");
+    add(f, "<< /Type /Filespec /F (a.txt) /EF << /F 5 0 R >> >>");
+    add_bomb(f, "/Type /EmbeddedFile", true);
+    return f;
+}
+
+static struct file *profile_bomb(void)
+{
+    struct file *f =
+        content_of("/ColorSpace << /C [/ICCBased 5 0 R] >>", "/C cs 1 0 0 sc 0 0 99 99 re f");
+    add_bomb(f, "/N 3 /Alternate /DeviceRGB", true);
+    return f;
+}
+
+static struct file *font_bomb(void)
+{
+    struct file *f = content_of("/Font << /F 5 0 R >>", "BT /F 12 Tf (abc) Tj ET");
+    add(f, "<< /Type /Font /Subtype /TrueType /BaseFont /A /FontDescriptor 6 0 R >>");
+    add(f, "<< /Type /FontDescriptor /FontName /A /Flags 32 /FontBBox [0 0 1000 1000] /ItalicAngle "
+           "0 /Ascent 900 /Descent 0 /StemV 80 /FontFile2 7 0 R >>");
+    add_bomb(f, "/Length1 1000", true);
+    return f;
+}
+
+/* Runs. */
+
+static const struct hostile {
+    const char *name;
+    struct file *(*make)(void);
+    bool is_packed;
+    double memory_mb;      /* limit; 0: the descriptor's */
+    const char *inspected; /* words of the error; NULL: a result */
+    const char *rendered;
+} cases[] = {
+#define DEEP_FORM "nested deeper than the limit max_form_depth, 32"
+#define DEEP_PAGES "nested deeper than 256 levels"
+#define CHAIN "too long a chain"
+#define CROWD "more than 10000 annotations"
+#define FILTERS "more than 32 filters"
+#define MEMORY "takes more memory than the limit memory_mb"
+    {"form of 10,000 levels", form_of_many_levels, false, 0, DEEP_FORM, DEEP_FORM},
+    {"form of 10,000 levels, packed", form_of_many_levels, true, 0, DEEP_FORM, DEEP_FORM},
+    {"form that doubles", form_that_doubles, false, 0, "limit max_form_fields, 20000",
+     "limit max_form_fields, 20000"},
+    {"field that is its own kid", field_that_is_its_own_kid, false, 0, DEEP_FORM, DEEP_FORM},
+    {"field below 10,000", field_below_many, true, 0, DEEP_FORM, DEEP_FORM},
+    {"form of 21,000 fields", form_of_many_fields, false, 0, "limit max_form_fields, 20000",
+     "limit max_form_fields, 20000"},
+    {"pages of 10,000 levels", pages_of_many_levels, false, 0, DEEP_PAGES, DEEP_PAGES},
+    {"outline of 20,000 levels", outline_of_many_levels, true, 0, NULL, NULL},
+    {"outline of 50,000 items", outline_of_many_items, false, 0, NULL, NULL},
+    {"outline that leads into itself", outline_that_is_its_own_end, false, 0, NULL, NULL},
+    {"names of 20,000 levels", names_of_many_levels, true, 0, NULL, NULL},
+    {"labels of 20,000 levels", labels_of_many_levels, false, 0, NULL, NULL},
+    {"50,000 attachments", many_attachments, false, 0, NULL, NULL},
+    {"page of 11,000 annotations", page_of_many_annotations, false, 0, CROWD, CROWD},
+    {"action before 20,000", action_before_many, false, 0, NULL, NULL},
+    {"the same, packed", action_before_many, true, 0, NULL, NULL},
+    {"action before 120,000", action_before_too_many, false, 0, CHAIN, CHAIN},
+    {"forms within forms", forms_within_forms, false, 0, NULL, NULL},
+    {"functions within functions", functions_within_functions, false, 256, NULL, MEMORY},
+    {"10,000 filters", many_filters, false, 0, FILTERS, FILTERS},
+    {"1,000,000 filters", many_small_filters, false, 0, FILTERS, FILTERS},
+    {"bomb as content", content_bomb, false, 128, NULL, NULL},
+    {"bomb as metadata", metadata_bomb, false, 128, MEMORY, NULL},
+    {"bomb in a bomb as metadata", metadata_bomb_in_a_bomb, false, 128, MEMORY, NULL},
+    {"bomb as attachment", attachment_bomb, false, 128, NULL, NULL},
+    {"bomb as profile", profile_bomb, false, 128, NULL, MEMORY},
+    {"bomb as font", font_bomb, false, 128, NULL, MEMORY},
+};
+
+static void assert_answered(const struct hostile *c, const GString *in, const char *name,
+                            const char *params, const char *words)
+{
+    char *descriptor = g_strdup_printf("fcgi-app/tasks/pdf/%s.json", name);
+    struct run *run = fake_run_new(descriptor, params);
+    const struct task *task = gangsaw_module.tasks;
+    struct error error = {0};
+
+    if (c->memory_mb != 0)
+        fake_run_set_limit(run, "memory_mb", c->memory_mb);
+    fake_run_input(run, "document", "application/pdf", in->str, in->len);
+    while (strcmp(task->name, name) != 0)
+        task++;
+    int result = task->run(run, &error);
+    if (words == NULL
+            ? result != 0
+            : result == 0 || error.code != ERR_INVALID_INPUT || strstr(error.detail, words) == NULL)
+        fail_msg("%s of a %s: %s: %s, not %s", name, c->name,
+                 result == 0 ? "a result" : error_name(error.code), error.detail,
+                 words != NULL ? words : "a result");
+    fake_run_free(run);
+    g_free(descriptor);
+}
+
+static void test_what_leads_on_without_end_is_an_answer(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct file *f = cases[i].make();
+        GString *in = cases[i].is_packed ? file_end_packed(f) : file_end(f);
+        assert_answered(&cases[i], in, "pdf.inspect", EVERYTHING, cases[i].inspected);
+        assert_answered(&cases[i], in, "pdf.render", "{\"dpi\":20}", cases[i].rendered);
+        g_string_free(in, TRUE);
+    }
+}
+
+static void test_a_crowded_page_is_told_and_the_others_are_read(void **state)
+{
+    (void)state;
+    struct file *f = page_of_many_annotations();
+    int more = add(f, "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] >>");
+    g_string_printf(object(f, PAGES), "<< /Type /Pages /Kids [%d 0 R 3 0 R] /Count 2 >>", more);
+    GString *in = file_end(f);
+    struct run *run = fake_run_new("fcgi-app/tasks/pdf/pdf.inspect.json", "{}");
+    struct error error = {0};
+    fake_run_input(run, "document", "application/pdf", in->str, in->len);
+    assert_string_equal(gangsaw_module.tasks[1].name, "pdf.inspect");
+    assert_int_equal(gangsaw_module.tasks[1].run(run, &error), 0);
+    const cJSON *notes = cJSON_GetObjectItem(fake_run_result(run), "unreadable");
+    assert_int_equal(cJSON_GetArraySize(notes), 1);
+    assert_string_equal(
+        cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetArrayItem(notes, 0), "detail")),
+        "The page, or one before it, has more than 10000 annotations.");
+    fake_run_free(run);
+    g_string_free(in, TRUE);
+}
+
+static void test_a_form_within_the_limits_is_read(void **state)
+{
+    (void)state;
+    struct file *f = file_new("/AcroForm << /Fields [4 0 R] >>", "/Annots [33 0 R]");
+    add_chain(f, "<< /T (a) /FT /Tx /Parent ^ /Kids [@] >>", 29,
+              "<< /T (z) /V (x) /Type /Annot /Subtype /Widget /Rect [0 0 9 9] /Parent 32 0 R >>");
+    g_string_assign(object(f, FIRST), "<< /T (a) /FT /Tx /Kids [5 0 R] >>");
+    GString *in = file_end(f);
+    struct run *run =
+        fake_run_new("fcgi-app/tasks/pdf/pdf.inspect.json", "{\"include\":[\"fields\"]}");
+    struct error error = {0};
+    fake_run_input(run, "document", "application/pdf", in->str, in->len);
+    assert_int_equal(gangsaw_module.tasks[1].run(run, &error), 0);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(fake_run_result(run), "fields")), 1);
+    fake_run_free(run);
+    g_string_free(in, TRUE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_leads_on_without_end_is_an_answer),
+        cmocka_unit_test(test_a_crowded_page_is_told_and_the_others_are_read),
+        cmocka_unit_test(test_a_form_within_the_limits_is_read),
+    };
+    return cmocka_run_group_tests(tests, start_module, NULL);
+}

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Fixtures of the tests that need a running server."""
 
+import collections
+
 import pytest
 
 import stack as stack_module
@@ -8,6 +10,21 @@ import stack as stack_module
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: takes long; ./dev check full runs it, ./dev check does not")
+    config.addinivalue_line("markers", "heavy: computes a lot; its file is among the first")
+
+
+def weight(item):
+    """How long a test takes, roughly: most of it is what it starts for itself, or waits for."""
+    marks = {mark.name for mark in item.iter_markers()}
+    return 1 + 40 * ("start_stack" in item.fixturenames) + 20 * ("heavy" in marks) + 200 * ("full" in marks)
+
+
+def pytest_collection_modifyitems(items):
+    """Files with the most to do come first, so that no core waits at the end for what another has left."""
+    weights = collections.Counter()
+    for item in items:
+        weights[item.path] += weight(item)
+    items.sort(key=lambda item: -weights[item.path])
 
 
 @pytest.fixture(scope="session")

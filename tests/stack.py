@@ -65,7 +65,7 @@ def wait_until(condition, seconds=30.0, what=None):
             return value
         waited = time.monotonic() - begin
         assert waited < seconds, f"not within {seconds} s: {what or condition}"
-        time.sleep(min(max(waited / 10, 0.01), 0.05))
+        time.sleep(min(max(waited / 10, 0.01), 0.15))
 
 
 def place_of_files():
@@ -188,6 +188,8 @@ class Stack:
     """`faults` adds the misbehaving module of tests/faults; `config` is the text of a
     configuration file; every other option is one of the server's: compute_slots=2."""
 
+    _built = False  # in this process
+
     def __init__(self, faults=False, config="", **options):
         self.var = pathlib.Path(tempfile.mkdtemp(prefix="gangsaw-", dir=place_of_files()))
         self.var.chmod(0o755)
@@ -240,17 +242,20 @@ class Stack:
         if kind is None:
             assert not reports, reports
 
-    def dev(self, *words, check=True):
+    def dev(self, *words, check=True, **env):
         """Run ./dev for this stack. Its output ends with it: no daemon may keep the pipe."""
         done = subprocess.run(
-            [ROOT / "dev", *words], env=self.env, stdin=subprocess.DEVNULL, timeout=300,
+            [ROOT / "dev", *words], env={**self.env, **env}, stdin=subprocess.DEVNULL, timeout=300,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stdout
         return done
 
     def start(self):
-        return self.dev("start")
+        """The first start of this process brings the build up to date."""
+        done = self.dev("start", GANGSAW_MAKE="0" if Stack._built else "1")
+        Stack._built = True
+        return done
 
     def stop(self):
         return self.dev("stop")

@@ -17,6 +17,7 @@ SUM = "/v1/tasks/demo.sum_squares"
 TRANSFORM = "/v1/tasks/image.transform"
 MIB = 1 << 20
 AT_A_TIME = 8
+pytestmark = pytest.mark.heavy
 # What a process may have grown by: a few KiB a request that are lost show, an allocator that settles
 # late does not. ASan keeps what is freed for a while, and finds leaks by itself.
 GROWTH_MAX = {"master": MIB, "fork server": MIB, "worker": 6 * MIB, "executor": 6 * MIB, "nginx": 4 * MIB}

@@ -15,6 +15,8 @@ import pictures
 import pytest
 from stack import problem_of
 
+pytestmark = pytest.mark.heavy
+
 RECOGNIZE = "/v1/tasks/ocr.recognize"
 JSON = {"Accept": "application/json"}
 SCAN = "phototest.tif"

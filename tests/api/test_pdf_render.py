@@ -14,6 +14,8 @@ import pictures
 import pytest
 from stack import problem_of
 
+pytestmark = pytest.mark.heavy
+
 RENDER = "/v1/tasks/pdf.render"
 JSON = {"Accept": "application/json"}
 RED, WHITE = b"\xff\0\0", b"\xff\xff\xff"

@@ -72,7 +72,7 @@ def upload(stack, size=2 * MIB):
 
 @pytest.fixture(scope="module")
 def own():
-    with stack_module.Stack(api_workers=WORKERS) as running:
+    with stack_module.Stack(api_workers=WORKERS, database_budget_seconds=20) as running:
         yield running
 
 

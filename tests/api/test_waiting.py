@@ -236,7 +236,7 @@ def test_a_wait_outlives_a_crash_of_the_database(start_stack):
 def test_while_the_database_is_away_a_wait_ends_in_time(start_stack):
     """With `unavailable`: the hub sends the client on, and who reads the job cannot."""
     shaken = start_stack()
-    client = waiting(shaken, stored(shaken), 5)
+    client = waiting(shaken, stored(shaken), 10)
     wait_until_held(shaken, 1)
     shaken.kill_database()
     problem_of(client.result(30), "unavailable", 503)
@@ -244,7 +244,7 @@ def test_while_the_database_is_away_a_wait_ends_in_time(start_stack):
 
 def test_while_the_database_is_away_a_client_learns_where_its_job_is(start_stack):
     shaken = start_stack()
-    headers = {"Prefer": "respond-async, wait=5", "Gangsaw-Job": "delay=3600"}
+    headers = {"Prefer": "respond-async, wait=10", "Gangsaw-Job": "delay=3600"}
     client = shaken.later(f"/v1/tasks/{SUM}", json={"n": 1}, headers=headers)
     wait_until_held(shaken, 1)
     shaken.kill_database()

@@ -5,13 +5,22 @@ import json
 import time
 
 import pytest
-from pool import PATIENT, RUN, find, pids, wait_until_gone
-from stack import alive, cpu_seconds, wait_until
+from pool import LONG_LIMITS, PATIENT, RUN, find, pids, wait_until_gone
+from stack import Stack, alive, cpu_seconds, wait_until
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with Stack(faults=True, config=LONG_LIMITS, compute_slots=1, compute_net_slots=1, compute_queue_length=2,
+               database_url="") as running:  # fmt: skip
+        yield running
 
 
 @pytest.fixture
-def one_slot(start_faults):
-    return start_faults(compute_slots=1, compute_queue_length=2)
+def one_slot(shared):
+    """A pool that has nothing to do, and no request of former tests that is not logged."""
+    shared.settle()
+    return shared
 
 
 def computes_nothing(pid):
@@ -47,10 +56,11 @@ def test_closed_browser_frees_the_cpu_of_a_run_that_does_not_listen(one_slot):
 
 
 def test_a_request_whose_client_left_is_one_line_in_the_log(one_slot):
+    before = len(left(one_slot))
     browser = one_slot.leaver(RUN + "cooperative", PATIENT)
     one_slot.wait_for_load(busy=1)
     browser.close()
-    lines = wait_until(lambda: left(one_slot))
+    lines = wait_until(lambda: left(one_slot)[before:])
     assert len(lines) == 1
     assert lines[0]["task"] == "faults.cooperative"
 
@@ -71,8 +81,9 @@ def test_a_client_that_leaves_while_waiting_frees_its_place(one_slot):
 
 def test_clients_that_queue_and_leave_cause_no_503(one_slot):
     """Far more of them than there are places, and large bodies among them."""
+    before = len(left(one_slot))
     running = one_slot.leaver(RUN + "cooperative", PATIENT)
-    one_slot.wait_for_load(busy=1)
+    runs = find(one_slot, "executors", state="busy")["runs"]
     for number in range(24):
         text = "x" * (number % 3 * 100000)
         leaver = one_slot.leaver(RUN + "echo", {"text": text})
@@ -84,8 +95,8 @@ def test_clients_that_queue_and_leave_cause_no_503(one_slot):
     assert not stays.done
     running.close()
     assert stays.result().status_code == 200
-    assert len(left(one_slot)) == 25
-    assert find(one_slot, "executors", state="idle")["runs"] < 10  # none of theirs was computed
+    assert len(left(one_slot)) == before + 25
+    assert find(one_slot, "executors", state="idle")["runs"] < runs + 9  # none of theirs was computed
 
 
 def test_a_client_that_left_before_its_turn_is_not_computed_for(one_slot):

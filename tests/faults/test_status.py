@@ -5,15 +5,24 @@ import signal
 import subprocess
 
 import pytest
-from pool import PATIENT, RUN, find, members, pids
-from stack import BUILD, wait_until
+from pool import LONG_LIMITS, PATIENT, RUN, find, members, pids
+from stack import BUILD, Stack, wait_until
 
 TASK = "faults.cooperative"
+OPTIONS = {"compute_slots": 1, "compute_net_slots": 1, "compute_queue_length": 2, "database_url": ""}
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with Stack(faults=True, config=LONG_LIMITS, **OPTIONS) as running:
+        yield running
 
 
 @pytest.fixture
-def one_slot(start_faults):
-    return start_faults(compute_slots=1, compute_queue_length=2)
+def one_slot(shared):
+    """A pool that has nothing to do."""
+    shared.settle()
+    return shared
 
 
 @pytest.fixture
@@ -95,7 +104,8 @@ def test_requests_and_runs_are_counted(one_slot):
     wait_until(lambda: counts() == (requests + 10, runs + 5))
 
 
-def test_exits_are_counted_by_reason(one_slot):
+def test_exits_are_counted_by_reason_and_a_pool_that_is_killed_does_not_run(start_faults):
+    one_slot = start_faults(**OPTIONS)
     assert one_slot.pool()["exits"] == {
         "workers": {"finished": 0, "failed": 0},
         "executors": {"finished": 0, "failed": 0},
@@ -107,6 +117,12 @@ def test_exits_are_counted_by_reason(one_slot):
         "workers": {"finished": 0, "failed": 0},
         "executors": {"finished": 0, "failed": 1, "SIGSEGV": 2, "SIGBUS": 1},
     }
+    one_slot.signal("compute", signal.SIGKILL)
+    wait_until(lambda: table(one_slot)[0] == 3)
+    code, text = table(one_slot)
+    assert "pool api: ready" in text
+    assert "Pool compute does not run" in text
+    assert one_slot.dev("status", check=False).returncode != 0
 
 
 def test_as_a_table(busy):
@@ -117,15 +133,6 @@ def test_as_a_table(busy):
     assert [line for line in text.splitlines() if TASK in line and " running " in line]
     assert find(busy, "workers", run="waiting")["request_id"] in text
     assert "1 of 1 slots busy" in busy.dev("status").stdout
-
-
-def test_of_a_pool_that_does_not_run(one_slot):
-    one_slot.signal("compute", signal.SIGKILL)
-    wait_until(lambda: table(one_slot)[0] == 3)
-    code, text = table(one_slot)
-    assert "pool api: ready" in text
-    assert "Pool compute does not run" in text
-    assert one_slot.dev("status", check=False).returncode != 0
 
 
 def test_many_who_ask_are_all_answered(busy):

@@ -9,12 +9,12 @@ from pool import LONG_LIMITS, PATIENT, RUN, find, members, pids
 from stack import BUILD, Stack, wait_until
 
 TASK = "faults.cooperative"
-OPTIONS = {"compute_slots": 1, "compute_net_slots": 1, "compute_queue_length": 2, "database_url": ""}
+OPTIONS = {"compute_slots": 1, "compute_net_slots": 1, "compute_queue_length": 2}
 
 
 @pytest.fixture(scope="module")
 def shared():
-    with Stack(faults=True, config=LONG_LIMITS, **OPTIONS) as running:
+    with Stack(faults=True, config=LONG_LIMITS, database_url="", **OPTIONS) as running:
         yield running
 
 

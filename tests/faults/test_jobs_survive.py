@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whatever is killed in the middle of 1,000 jobs: each acknowledged one ends, none has two results."""
+"""Whatever is killed in the middle of 2,000 jobs: each acknowledged one ends, none has two results."""
 
 import os
 import signal
@@ -10,9 +10,9 @@ from jobs import SUM, assert_each_ended_once, enqueue, executors, finished, kill
 from stack import SANITIZED, Later, problem_of, wait_until
 
 pytestmark = pytest.mark.heavy
-JOBS = 1_000
+JOBS = 2_000
 KILLS = 10
-TERMS = 200_000 if SANITIZED else 1_500_000  # some milliseconds each
+TERMS = 100_000 if SANITIZED else 750_000  # some milliseconds each
 LEASE = {"jobs_lease_seconds": 3, "jobs_slots": 2}
 
 

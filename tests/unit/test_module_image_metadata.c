@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* IPTC */
 
@@ -242,6 +244,26 @@ static void test_hostile_packets_are_left_out(void **state)
     }
 }
 
+/* Well-formed, and no RDF: Exempi says so on the standard error output, if it is let. */
+static void test_a_broken_packet_prints_nothing(void **state)
+{
+    static const char packet[] =
+        XMP_START "><p:a rdf:parseType='Other' rdf:nonsense='1'>x<p:b/></p:a>" XMP_END;
+    struct budget budget = {100, 1000, 0};
+    int saved = dup(STDERR_FILENO), printed = memfd_create("printed", MFD_CLOEXEC);
+    (void)state;
+    assert_true(saved >= 0 && printed >= 0);
+    assert_int_equal(dup2(printed, STDERR_FILENO), STDERR_FILENO);
+    cJSON_Delete(metadata_xmp(packet, sizeof(packet) - 1, &budget));
+    off_t bytes = lseek(STDERR_FILENO, 0, SEEK_END); /* it is the same one again */
+    assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+    assert_int_equal(bytes, 0);
+    assert_int_equal(lseek(printed, 0, SEEK_END), 0);
+    assert_int_equal(budget.omitted, 1);
+    close(saved);
+    close(printed);
+}
+
 static void test_properties_beyond_the_budget_are_counted(void **state)
 {
     static const char packet[] =
@@ -363,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_xmp_becomes_json),
         cmocka_unit_test(test_namespaces_do_not_outlive_their_packet),
         cmocka_unit_test(test_hostile_packets_are_left_out),
+        cmocka_unit_test(test_a_broken_packet_prints_nothing),
         cmocka_unit_test(test_properties_beyond_the_budget_are_counted),
         cmocka_unit_test(test_profiles_have_names),
         cmocka_unit_test(test_damaged_blocks_end_one_way_or_the_other),

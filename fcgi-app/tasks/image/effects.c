@@ -26,6 +26,10 @@ struct effects effects_parse(const cJSON *params)
         .pixelate = param_int(params, "pixelate"),
     };
     e.has_tint = param_colour(params, "tint", &e.tint);
+    const cJSON *duotone = cJSON_GetObjectItemCaseSensitive(params, "duotone");
+    e.has_duotone = param_colour(duotone, "shadow", &e.shadow) &&
+                    param_colour(duotone, "highlight", &e.highlight);
+    e.overlay = overlay_parse(params);
     return e;
 }
 
@@ -224,7 +228,7 @@ static int adjust(struct picture *p, const struct effects *e, struct error *rete
 
 static int make_grey(struct picture *p, const struct effects *e, struct error *reterr)
 {
-    if ((!e->grayscale && !e->has_tint) || colour_is_grey(p->image))
+    if ((!e->grayscale && !e->has_tint && !e->has_duotone) || colour_is_grey(p->image))
         return 0;
     /* libvips takes transparency aside, and would compute all before this for it once more. */
     if (vips_image_hasalpha(p->image) && picture_to_memory(p, reterr) != 0)
@@ -295,15 +299,42 @@ static VipsImage *make_tints(const struct picture *p, struct colour tint)
     return tints;
 }
 
+/* The colour for every grey: on the straight line between the two. */
+static VipsImage *make_duotones(const struct picture *p, struct colour dark, struct colour light)
+{
+    const double shadow[3] = {dark.red, dark.green, dark.blue};
+    const double highlight[3] = {light.red, light.green, light.blue};
+    int max = (int)channel_max(p);
+    VipsImage *table = vips_image_new_memory();
+
+    vips_image_init_fields(table, max + 1, 1, 3, p->image->BandFmt, VIPS_CODING_NONE,
+                           is_deep(p) ? VIPS_INTERPRETATION_RGB16 : VIPS_INTERPRETATION_sRGB, 1, 1);
+    if (vips_image_write_prepare(table) != 0) {
+        g_object_unref(table);
+        return NULL;
+    }
+    for (int i = 0; i <= max; i++)
+        for (int band = 0; band < 3; band++) {
+            double share = (double)i / max;
+            double value = shadow[band] + share * (highlight[band] - shadow[band]);
+            if (is_deep(p))
+                ((unsigned short *)image_pixel(table, i, 0))[band] =
+                    (unsigned short)(value * 257 + 0.5);
+            else
+                image_pixel(table, i, 0)[band] = (VipsPel)(value + 0.5);
+        }
+    return table;
+}
+
 /* make_grey() came before. */
 static int tint(struct picture *p, const struct effects *e, struct error *reterr)
 {
     VipsImage *tints, *grey = NULL, *coloured = NULL, *alpha = NULL, *next = NULL;
     bool has_alpha = vips_image_hasalpha(p->image);
 
-    if (!e->has_tint)
+    if (!e->has_tint && !e->has_duotone)
         return 0;
-    tints = make_tints(p, e->tint);
+    tints = e->has_duotone ? make_duotones(p, e->shadow, e->highlight) : make_tints(p, e->tint);
     int failed = tints == NULL || vips_extract_band(p->image, &grey, 0, NULL) != 0 ||
                  vips_maplut(grey, &coloured, tints, NULL) != 0;
     if (!failed && has_alpha)
@@ -360,17 +391,28 @@ static int pixelate(struct picture *p, const struct effects *e, struct error *re
     return has_alpha ? colour_unpremultiply(p, format, reterr) : 0;
 }
 
+static int colorize(struct picture *p, const struct effects *e, struct error *reterr)
+{
+    return colorize_apply(p, &e->overlay, reterr);
+}
+
+static int darken_side(struct picture *p, const struct effects *e, struct error *reterr)
+{
+    return gradient_apply(p, &e->overlay, reterr);
+}
+
 /* In this order, which the descriptor tells; what was not asked for does nothing. To add one: a
  * function here, a member of struct effects, a parameter in image.transform.json. */
 static int (*const effects[])(struct picture *p, const struct effects *e, struct error *reterr) = {
-    normalise, gamma_correct, adjust, make_grey, tint, negate, blur, sharpen, pixelate,
+    normalise, gamma_correct, adjust,   make_grey, tint,        negate,
+    blur,      sharpen,       pixelate, colorize,  darken_side,
 };
 
 bool effects_need_srgb(const struct effects *e)
 {
     return e->normalise || e->grayscale || e->negate || e->has_tint || e->gamma != 1 ||
            e->brightness != 1 || e->contrast != 1 || e->saturation != 1 || e->hue_deg != 0 ||
-           e->sharpen > 0;
+           e->sharpen > 0 || e->has_duotone || e->overlay.colorize > 0 || e->overlay.gradient > 0;
 }
 
 int effects_apply(struct picture *p, const struct effects *e, struct error *reterr)

@@ -75,14 +75,18 @@ struct layout layout_for(struct size source, const struct fit_request *request)
     bool is_box = request->width > 0 && request->height > 0;
 
     if (request->width == 0 && request->height == 0)
-        return (struct layout){source, source};
-    if (!is_box)
+        x = y = 1;
+    else if (!is_box)
         x = y = VIPS_MAX(x, y); /* the one that was given */
     else if (request->fit == FIT_COVER)
         x = y = VIPS_MAX(x, y);
     else if (request->fit != FIT_FILL)
         x = y = VIPS_MIN(x, y);
 
+    if (request->fit == FIT_INSIDE) {
+        x = VIPS_MAX(x, (double)request->min_width / source.width);
+        x = y = VIPS_MAX(x, (double)request->min_height / source.height);
+    }
     double growth = VIPS_MAX(x, y);
     if (!request->is_enlarging) {
         x = VIPS_MIN(x, 1);

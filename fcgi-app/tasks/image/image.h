@@ -155,7 +155,8 @@ struct turn {
 enum fit { FIT_INSIDE, FIT_COVER, FIT_CONTAIN, FIT_FILL };
 
 struct fit_request {
-    int width, height; /* 0: not given, follows in proportion */
+    int width, height;         /* 0: not given, follows in proportion */
+    int min_width, min_height; /* inside: grow beyond the box to have them; 0: no matter */
     enum fit fit;
     bool is_enlarging; /* or the picture never grows */
 };
@@ -290,13 +291,29 @@ bool trim_parse(const struct cJSON *params, struct trim *ret_trim);
 int trim_find(struct picture *p, const struct trim *trim, struct turn upright, VipsRect *ret_rect,
               struct error *reterr);
 
+/* overlay.c: colours laid over the picture, for effects.c */
+
+enum towards { TOWARDS_BOTTOM, TOWARDS_TOP, TOWARDS_RIGHT, TOWARDS_LEFT };
+
+struct overlay {
+    double colorize, gradient; /* opacity; 0: none */
+    struct colour colorize_colour, gradient_colour;
+    double start, stop; /* where the gradient is nothing and all, as fractions of the way */
+    enum towards towards;
+};
+
+struct overlay overlay_parse(const struct cJSON *params);
+int colorize_apply(struct picture *p, const struct overlay *o, struct error *reterr);
+int gradient_apply(struct picture *p, const struct overlay *o, struct error *reterr);
+
 /* effects.c: light, colours and sharpness; the order is that of its table */
 
 struct effects {
-    bool normalise, grayscale, negate, has_tint;
+    bool normalise, grayscale, negate, has_tint, has_duotone;
     double gamma, brightness, contrast, saturation; /* 1: as it is */
     double hue_deg;
-    struct colour tint;
+    struct colour tint, shadow, highlight;
+    struct overlay overlay;
     double blur, sharpen; /* sigma in pixels; 0: none */
     int pixelate;         /* pixels along a side; 0 and 1: none */
 };
@@ -344,6 +361,7 @@ struct save_request {
     enum image_type type;
     int quality; /* 1 to 100; 0: what suits the format */
     bool is_stripped, is_lossless, is_progressive, has_palette;
+    int colours;      /* of a palette; 0: as many as there can be */
     size_t max_bytes; /* lower the quality until it fits; 0: as large as it gets */
 };
 

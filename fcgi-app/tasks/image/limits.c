@@ -55,7 +55,9 @@ static int copies_of_result(const struct transform *t, const struct variant *v,
     const struct effects *e = &t->effects;
     int copies = plan->turn.quarters != 0 || v->save.max_bytes > 0 ||
                  t->extend.with != EXTEND_BACKGROUND || gravity_is_smart(&v->gravity);
-    return e->normalise || e->sharpen > 0 || e->grayscale || e->has_tint ? copies + 1 : copies;
+    return e->normalise || e->sharpen > 0 || e->grayscale || e->has_tint || e->has_duotone
+               ? copies + 1
+               : copies;
 }
 
 /*

@@ -31,6 +31,12 @@ static void variant_parse(const cJSON *params, struct variant *v)
         v->fit.width = param_int(params, "width");
     if (has(params, "height"))
         v->fit.height = param_int(params, "height");
+    if (has(params, "min_width"))
+        v->fit.min_width = param_int(params, "min_width");
+    if (has(params, "min_height"))
+        v->fit.min_height = param_int(params, "min_height");
+    if (has(params, "dpr"))
+        v->dpr = param_number(params, "dpr", 1);
     if (has(params, "fit"))
         v->fit.fit = (enum fit)param_choice(params, "fit", fits, FIT_INSIDE);
     if (has(params, "enlarge"))
@@ -49,8 +55,24 @@ static void variant_parse(const cJSON *params, struct variant *v)
         v->save.is_progressive = param_is_true(params, "progressive");
     if (has(params, "palette"))
         v->save.has_palette = param_is_true(params, "palette");
+    if (has(params, "colours"))
+        v->save.colours = param_int(params, "colours");
     if (has(params, "max_bytes"))
         v->save.max_bytes = (size_t)param_int(params, "max_bytes");
+}
+
+static int times(int length, double factor)
+{
+    return length > 0 ? VIPS_MAX(1, (int)(length * factor + 0.5)) : 0;
+}
+
+/* From pixels of a page to those of the screen. */
+static void enlarge_box(struct variant *v)
+{
+    v->fit.width = times(v->fit.width, v->dpr);
+    v->fit.height = times(v->fit.height, v->dpr);
+    v->fit.min_width = times(v->fit.min_width, v->dpr);
+    v->fit.min_height = times(v->fit.min_height, v->dpr);
 }
 
 void transform_parse(const cJSON *params, struct transform *ret_transform)
@@ -58,7 +80,8 @@ void transform_parse(const cJSON *params, struct transform *ret_transform)
     const cJSON *crop = cJSON_GetObjectItemCaseSensitive(params, "crop");
     const cJSON *variants = cJSON_GetObjectItemCaseSensitive(params, "variants"), *item;
     struct turn rotation = {false, param_int(params, "rotate") / 90};
-    struct variant all = {.save = {.output = "image",
+    struct variant all = {.dpr = 1,
+                          .save = {.output = "image",
                                    .type = IMAGE_TYPE_COUNT,
                                    .is_stripped = param_is_true(params, "strip")}};
 
@@ -72,6 +95,8 @@ void transform_parse(const cJSON *params, struct transform *ret_transform)
                  param_int(crop, "height")},
         .turn = turn_then(rotation, flip_parse(param_text(params, "flip"))),
         .crop_gravity = all.gravity,
+        .aspect_ratio = param_number(params, "aspect_ratio", 0),
+        .keeps_copyright = param_is_true(params, "keep_copyright"),
         .effects = effects_parse(params),
         .extend = extend_parse(params),
         .is_many = variants != NULL,
@@ -88,4 +113,6 @@ void transform_parse(const cJSON *params, struct transform *ret_transform)
         *v = all;
         variant_parse(item, v);
     }
+    for (int i = 0; i < ret_transform->variant_count; i++)
+        enlarge_box(&ret_transform->variants[i]);
 }

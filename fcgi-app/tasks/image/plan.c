@@ -77,7 +77,26 @@ static int check_crop(const VipsRect *crop, struct size size, struct error *rete
 bool transform_is_searching(const struct transform *t)
 {
     bool is_smart = gravity_is_smart(&t->crop_gravity);
-    return t->is_trimmed || (t->is_cropped && !t->is_placed && is_smart);
+    return t->is_trimmed || ((t->aspect_ratio > 0 || (t->is_cropped && !t->is_placed)) && is_smart);
+}
+
+/* The largest part of these proportions. */
+static int find_proportions(const struct transform *t, struct picture *p, struct turn upright,
+                            VipsRect *rect, struct error *reterr)
+{
+    struct size size = {rect->width, rect->height};
+    VipsRect found;
+
+    if (t->aspect_ratio <= 0)
+        return 0;
+    if (rect->width > t->aspect_ratio * rect->height)
+        size.width = VIPS_MAX(1, (int)(t->aspect_ratio * rect->height + 0.5));
+    else
+        size.height = VIPS_CLIP(1, (int)(rect->width / t->aspect_ratio + 0.5), rect->height);
+    if (gravity_find(p, &t->crop_gravity, upright, *rect, size, &found, reterr) != 0)
+        return -1;
+    *rect = (VipsRect){rect->left + found.left, rect->top + found.top, size.width, size.height};
+    return 0;
 }
 
 /* What trim and crop leave of the upright picture. */
@@ -132,7 +151,8 @@ int plan_make(const struct transform *t, struct picture *p, struct plan *ret_pla
     struct size raw = {p->width, p->height};
     VipsRect crop;
 
-    if (find_crop(t, p, upright, &crop, reterr) != 0)
+    if (find_crop(t, p, upright, &crop, reterr) != 0 ||
+        find_proportions(t, p, upright, &crop, reterr) != 0)
         return -1;
     ret_plan->turn = turn_then(upright, t->turn);
     ret_plan->crop = turn_rect_back(upright, raw, crop);

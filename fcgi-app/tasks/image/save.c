@@ -40,13 +40,24 @@ static int save_jpeg(VipsImage *image, VipsTarget *target, const struct save_req
                                 "optimize_coding", TRUE, "interlace", r->is_progressive, NULL);
 }
 
+/* Of a place in a palette. */
+static int palette_bits(const struct save_request *r)
+{
+    int bits = 8;
+
+    while (r->colours > 0 && bits > 1 && 1 << bits > r->colours)
+        bits /= 2;
+    return bits;
+}
+
 /* Every row with the filter that suits it, compressed a little less: a photograph takes two thirds
  * of the bytes that libvips' defaults give, in about the same time. */
 static int save_png(VipsImage *image, VipsTarget *target, const struct save_request *r)
 {
     if (r->has_palette)
         return vips_pngsave_target(image, target, "strip", r->is_stripped, "interlace",
-                                   r->is_progressive, "palette", TRUE, "Q", r->quality, NULL);
+                                   r->is_progressive, "palette", TRUE, "bitdepth", palette_bits(r),
+                                   "Q", r->quality, NULL);
     return vips_pngsave_target(image, target, "strip", r->is_stripped, "interlace",
                                r->is_progressive, "filter", VIPS_FOREIGN_PNG_FILTER_ALL,
                                "compression", 4, NULL);
@@ -61,7 +72,7 @@ static int save_webp(VipsImage *image, VipsTarget *target, const struct save_req
 static int save_gif(VipsImage *image, VipsTarget *target, const struct save_request *r)
 {
     return vips_gifsave_target(image, target, "strip", r->is_stripped, "interlace",
-                               r->is_progressive, NULL);
+                               r->is_progressive, "bitdepth", palette_bits(r), NULL);
 }
 
 /* What every reader of TIFF knows. */

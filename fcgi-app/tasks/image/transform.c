@@ -36,6 +36,30 @@ static int update_metadata(struct picture *p, bool is_upright, const struct targ
     return 0;
 }
 
+/* Of all that the file says of itself, whose it is, and what makes an animation one. */
+static int keep_copyright(struct picture *p, struct error *reterr)
+{
+    static const char *const kept[] = {"exif-ifd0-Copyright",
+                                       "exif-ifd0-Artist",
+                                       VIPS_META_PAGE_HEIGHT,
+                                       VIPS_META_N_PAGES,
+                                       "delay",
+                                       "gif-delay",
+                                       "loop",
+                                       "gif-loop",
+                                       NULL};
+    VipsImage *next = NULL;
+
+    if (picture_step(p, vips_copy(p->image, &next, NULL), &next, reterr) != 0)
+        return -1;
+    char **fields = vips_image_get_fields(p->image);
+    for (char **name = fields; *name != NULL; name++)
+        if (!g_strv_contains(kept, *name))
+            vips_image_remove(p->image, *name);
+    g_strfreev(fields);
+    return 0;
+}
+
 /* Make the picture's image what crop leaves of its k-th frame. */
 static int take_frame(struct picture *p, const struct plan *plan, int k, struct error *reterr)
 {
@@ -83,13 +107,15 @@ static int make_result(struct picture *p, struct transform *t, struct plan *plan
 {
     const struct target *target = &plan->targets[i];
     struct save_request save = t->variants[i].save;
+    bool is_owned = save.is_stripped && t->keeps_copyright;
     struct saved saved;
 
     save.type = target->type;
+    save.is_stripped = save.is_stripped && !is_owned;
     if ((target->frames > 1 ? make_frames(p, t, plan, i, reterr)
                             : make_still(p, t, plan, i, reterr)) != 0 ||
         update_metadata(p, t->autorotate, target, reterr) != 0 ||
-        picture_save(p, &save, &saved, reterr) != 0)
+        (is_owned && keep_copyright(p, reterr) != 0) || picture_save(p, &save, &saved, reterr) != 0)
         return -1;
     cJSON_AddStringToObject(result, "format", image_type_name(save.type));
     cJSON_AddNumberToObject(result, "width", p->image->Xsize);

@@ -36,6 +36,7 @@ struct watermark {
 /* What may differ from output to output. */
 struct variant {
     struct fit_request fit;
+    double dpr;               /* pixels of the result for one of width and height */
     struct save_request save; /* its type is IMAGE_TYPE_COUNT when none was asked for */
     struct colour background;
     struct gravity gravity;
@@ -50,6 +51,8 @@ struct transform {
     bool is_cropped, is_placed; /* placed: at the crop's left and top; else by gravity */
     VipsRect crop;              /* in what trim left of the upright picture */
     struct gravity crop_gravity;
+    double aspect_ratio; /* of what crop leaves; 0: as it is */
+    bool keeps_copyright;
     struct turn turn; /* rotate, then flip */
     struct effects effects;
     struct extend extend;

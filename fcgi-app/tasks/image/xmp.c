@@ -9,7 +9,9 @@
  */
 #include "tasks/image/metadata.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cjson/cJSON.h>
 #include <exempi/xmp.h>
@@ -199,6 +201,28 @@ static void walk_tree(XmpPtr xmp, struct walk *w)
     xmp_iterator_free(iterator);
 }
 
+/* Exempi prints what is wrong with a packet; the log is not for what strangers write. Returns the
+ * standard error output, for unmute(); -1: it stays as it is. */
+static int mute(void)
+{
+    int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    if (saved >= 0 && null >= 0)
+        (void)dup2(null, STDERR_FILENO);
+    if (null >= 0)
+        (void)close(null);
+    return saved;
+}
+
+static void unmute(int saved)
+{
+    if (saved < 0)
+        return;
+    (void)dup2(saved, STDERR_FILENO);
+    (void)close(saved);
+}
+
 cJSON *metadata_xmp(const void *block, size_t size, struct budget *b)
 {
     struct walk w = {.budget = b};
@@ -211,12 +235,14 @@ cJSON *metadata_xmp(const void *block, size_t size, struct budget *b)
         return NULL;
     }
     cJSON *object = w.parents[0] = cJSON_CreateObject();
+    int saved = mute();
     XmpPtr xmp = xmp_new(packet, size);
     if (xmp != NULL)
         walk_tree(xmp, &w);
     else
         b->omitted++;
     xmp_free(xmp);
+    unmute(saved);
     xmp_terminate();
     if (object->child == NULL) {
         cJSON_Delete(object);

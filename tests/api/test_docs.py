@@ -3,7 +3,7 @@
 
 A fenced block marked `sh` whose first word is curl, or marked `python` and naming the address, is an
 example: it talks to http://127.0.0.1:8080, for which this puts its own server, and finds a
-photo.jpg beside it. Blocks marked `console` show what somebody sees, and are not run.
+photo.jpg, one.pdf and two.pdf beside it. Blocks marked `console` show what somebody sees, and are not run.
 """
 
 import re
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 
+import documents
 import pictures
 import pytest
 import stack as stack_module
@@ -58,14 +59,19 @@ def run(kind, code, stack, folder):
 def test_an_example_works_as_it_is_written(stack, photo, tmp_path, kind, code, answer):
     for task in re.findall(r"/v1/tasks/([\w.]+)", code):
         stack_module.skip_without_module(task)
-    (tmp_path / "photo.jpg").write_bytes(photo)
+    given = {"photo.jpg": photo, "one.pdf": documents.document("one"), "two.pdf": documents.document("two", "three")}
+    for name, data in given.items():
+        (tmp_path / name).write_bytes(data)
     output = run(kind, code, stack, tmp_path)
-    made = [path for path in tmp_path.iterdir() if path.name != "photo.jpg"]
+    made = [path for path in tmp_path.iterdir() if path.name not in given]
     assert kind == "python" or output or made
     for path in made:
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:
                 assert archive.testzip() is None and "result.json" in archive.namelist()
+            continue
+        if path.suffix == ".pdf":
+            assert path.read_bytes().startswith(b"%PDF-")
             continue
         wanted = {"jpg": "jpeg"}.get(path.suffix[1:], path.suffix[1:])
         assert pictures.look(path.read_bytes())[0] == wanted

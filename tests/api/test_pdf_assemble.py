@@ -263,7 +263,8 @@ def test_a_page_keeps_what_it_inherits(stack, params):
 
 
 def inspect(stack, document):
-    answer = stack.post("/v1/tasks/pdf.inspect", json={"document": {"base64": base64.b64encode(document).decode()}})
+    include = ["metadata", "xmp", "labels", "outline", "attachments", "fields"]
+    answer = stack.post("/v1/tasks/pdf.inspect", json={"document": {"base64": base64.b64encode(document).decode()}, "include": include})
     assert answer.status_code == 200, answer.text[:500]
     return answer.json()["result"]
 
@@ -272,9 +273,14 @@ def inspect(stack, document):
 def test_the_document_of_the_first_page_keeps_all_it_has(stack, others):
     rich = documents.rich()
     before, after = inspect(stack, rich), inspect(stack, one(stack, rich, *others))
-    for what in ("metadata", "outline", "attachments", "form", "fields", "language", "tagged"):
-        assert before.get(what) == after.get(what), what
-    assert "outline" in before and "metadata" in before and "attachments" in before
+    for what in ("metadata", "xmp", "outline", "attachments", "fields", "language", "tagged"):
+        assert before[what] and before[what] == after[what], what
+    assert before["labels"] == after["labels"][:3] == ["i", "1", "2"]
+
+
+def test_pages_do_not_get_the_labels_of_others(stack):
+    for params, labels in (({"select": "3"}, ["1"]), ({"select": "3,1"}, ["1", "2"]), ({"split": 2}, ["1", "2"])):
+        assert inspect(stack, assemble(stack, documents.rich(), **params)[1][0])["labels"] == labels
 
 
 def test_the_others_and_those_of_a_split_are_plain(stack):
@@ -537,6 +543,7 @@ def test_parameters_that_do_not_go_together_are_refused(stack):
     assert "select" in problem_of(refused(stack, ONE, select="1", parts=[{}]), "invalid-params", 422)["detail"]
     assert "document 3" in problem_of(refused(stack, ONE, TWO, parts=[{"document": 3}]), "invalid-params", 422)["detail"]
     assert "page 3" in problem_of(refused(stack, ONE, TWO, select="3"), "invalid-params", 422)["detail"]
+    assert "2 of them for 1 documents" in problem_of(refused(stack, ONE, passwords=["a", "b"]), "invalid-params", 422)["detail"]
     problem_of(refused(stack, ONE, parts=[]), "invalid-params", 422)
     problem_of(refused(stack, ONE, rotate=45), "invalid-params", 422)
 

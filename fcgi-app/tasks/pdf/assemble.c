@@ -105,6 +105,12 @@ static int parse(struct job *j, struct error *reterr)
         return error_set(reterr, ERR_INVALID_PARAMS,
                          "The parameters parts and select do not go together: a part has a select "
                          "of its own.");
+    int passwords = cJSON_GetArraySize(param(j, "passwords"));
+    int documents = run_input_count(j->run, "document");
+    if (passwords > documents)
+        return error_set(reterr, ERR_INVALID_PARAMS,
+                         "The parameter passwords has %d of them for %d documents.", passwords,
+                         documents);
     return parse_protection(param(j, "encrypt"), &j->write.protection, reterr);
 }
 

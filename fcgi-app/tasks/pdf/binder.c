@@ -109,6 +109,14 @@ static void forget_unused(struct binder *b, const struct source *s)
             forget_page(b->qpdf, s->page[i].object);
 }
 
+/* They are given by place: other pages are at these places now. */
+static void forget_labels(struct binder *b)
+{
+    qpdf_oh root = qpdf_get_root(b->qpdf);
+    qpdf_oh_remove_key(b->qpdf, root, "/PageLabels");
+    qpdf_oh_release(b->qpdf, root);
+}
+
 /* Make the result of the source that the first page comes from. */
 static int change_source(struct binder *b, const struct leaf *leaves, int count,
                          struct error *reterr)
@@ -124,6 +132,7 @@ static int change_source(struct binder *b, const struct leaf *leaves, int count,
     if (empty_tree(b, s, reterr) != 0 || add_pages(b, leaves, count, reterr) != 0)
         return -1;
     forget_unused(b, s);
+    forget_labels(b);
     return 0;
 }
 

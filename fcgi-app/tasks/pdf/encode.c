@@ -46,11 +46,6 @@ int encode_init(struct error *reterr)
     return 0;
 }
 
-const char *encode_media_type(enum encode_format format)
-{
-    return formats[format].media_type;
-}
-
 enum encode_format encode_format_find(const char *name)
 {
     int format = 0;

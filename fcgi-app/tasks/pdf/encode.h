@@ -25,7 +25,6 @@ struct encode_request {
 /* Once, when the module is loaded. */
 int encode_init(struct error *reterr);
 
-const char *encode_media_type(enum encode_format format);
 enum encode_format encode_format_find(const char *name); /* ENCODE_FORMAT_COUNT: there is none */
 int encode_side_max(enum encode_format format);          /* pixels along either side */
 

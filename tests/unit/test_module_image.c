@@ -385,6 +385,19 @@ static void test_a_profile_leaves_the_transparency_of_16_bits(void **state)
     bytes_release(&in);
 }
 
+static void test_transparency_of_fractions_stays(void **state)
+{
+    static const double light[4] = {0.2, 0.5, 0.8, 0.5}, expected[4] = {124, 188, 231, 127};
+    (void)state;
+    struct bytes in =
+        encode(solid(32, 32, 4, light, VIPS_INTERPRETATION_scRGB, VIPS_FORMAT_FLOAT), ".tif");
+    struct outcome o = transform(in, "{\"format\":\"png\",\"width\":16}");
+
+    assert_pixel(o.image, 5, 5, expected, 4, 1);
+    outcome_release(&o);
+    bytes_release(&in);
+}
+
 static void test_a_broken_profile_is_ignored(void **state)
 {
     static const double colour[3] = {200, 60, 50};
@@ -453,17 +466,14 @@ static void test_deep_cmyk_is_no_jpeg_as_it_is(void **state)
 static void test_rgb_is_not_written_with_a_profile_of_cmyk(void **state)
 {
     static const double cyan[4] = {255, 0, 0, 0};
-    static const char *const params[] = {"{\"strip\":false}",
-                                         "{\"strip\":false,\"format\":\"webp\"}"};
     (void)state;
     struct bytes in =
         encode(solid(32, 16, 4, cyan, VIPS_INTERPRETATION_CMYK, VIPS_FORMAT_UCHAR), ".tif");
-    for (size_t i = 0; i < COUNT(params); i++) {
-        struct outcome o = transform(in, params[i]);
-        assert_int_equal(o.image->Bands, 3);
-        assert_int_equal(vips_image_get_typeof(o.image, VIPS_META_ICC_NAME), 0);
-        outcome_release(&o);
-    }
+    struct outcome o = transform(in, "{\"strip\":false}");
+
+    assert_int_equal(o.image->Bands, 3);
+    assert_int_equal(vips_image_get_typeof(o.image, VIPS_META_ICC_NAME), 0);
+    outcome_release(&o);
     bytes_release(&in);
 }
 
@@ -576,6 +586,7 @@ int main(void)
         cmocka_unit_test(test_sixteen_bits_become_eight_unless_kept),
         cmocka_unit_test(test_a_profile_is_applied_before_it_is_dropped),
         cmocka_unit_test(test_a_profile_leaves_the_transparency_of_16_bits),
+        cmocka_unit_test(test_transparency_of_fractions_stays),
         cmocka_unit_test(test_a_broken_profile_is_ignored),
         cmocka_unit_test(test_cmyk_becomes_srgb_unless_kept_in_a_jpeg),
         cmocka_unit_test(test_deep_cmyk_is_no_jpeg_as_it_is),

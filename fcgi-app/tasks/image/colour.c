@@ -91,13 +91,24 @@ static int to_space(struct picture *p, VipsInterpretation space, struct error *r
     return 0;
 }
 
+/* Where colours go from 0 to 1, so does transparency: libvips 8.14 takes it for one of 255. */
+static int scale_alpha(struct picture *p, struct error *reterr)
+{
+    double factors[4] = {1, 1, 1, 255}, offsets[4] = {0};
+    VipsImage *next = NULL;
+
+    if (p->image->Type != VIPS_INTERPRETATION_scRGB || p->image->Bands != 4)
+        return 0;
+    return picture_step(p, vips_linear(p->image, &next, factors, offsets, 4, NULL), &next, reterr);
+}
+
 int colour_to_srgb(struct picture *p, bool keeps_depth, struct error *reterr)
 {
     bool is_deep = keeps_depth && p->image->BandFmt == VIPS_FORMAT_USHORT;
     VipsBandFormat format = is_deep ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR;
     VipsImage *next = NULL;
 
-    if (apply_profile(p, reterr) != 0)
+    if (scale_alpha(p, reterr) != 0 || apply_profile(p, reterr) != 0)
         return -1;
     bool grey = colour_is_grey(p->image);
     if (to_space(p, space_of(grey, is_deep), reterr) != 0)

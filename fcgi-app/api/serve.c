@@ -3,6 +3,7 @@
  * serve.c - one request from its stream to its log line
  */
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,12 +20,13 @@
 /* The catalogue is constant: its answer is printed once. */
 static void print_catalog(struct api *api)
 {
-    cJSON *root = json_object(api->arena);
+    cJSON *root = cJSON_CreateObject();
     cJSON *tasks = cJSON_AddArrayToObject(root, "tasks");
     const struct task_desc *task;
     for (int i = 0; (task = catalog_at(api->catalog, i)) != NULL; i++)
-        (void)cJSON_AddItemToArray(tasks, cJSON_Duplicate(task->source, true));
+        (void)cJSON_AddItemReferenceToArray(tasks, (cJSON *)(uintptr_t)task->source);
     api->catalog_text = json_print(api->arena, root, &api->catalog_size);
+    cJSON_Delete(root);
 }
 
 int api_open(const struct config *cfg, struct gang *gang, struct api *ret_api, struct error *reterr)

@@ -26,7 +26,8 @@
 #define SIZE_LIMIT ((double)AT_MOST(SIZE_MAX / 2, 1ULL << 53))
 
 struct reader {
-    struct arena *arena;
+    struct arena *arena;   /* of what the descriptor keeps */
+    struct arena *scratch; /* of the rest, which would be twice as much */
     const char *file;
     struct error *reterr;
 };
@@ -127,7 +128,7 @@ static int check_members(const struct reader *r, const char *pointer, const cJSO
         return -1;
     for (const cJSON *child = value->child; child; child = child->next) {
         const struct member *m = find_member(members, child->string);
-        const char *at = json_pointer_join(r->arena, pointer, child->string);
+        const char *at = json_pointer_join(r->scratch, pointer, child->string);
         if (!m)
             return fail(r, at, "is no member that is known here");
         if (check_type(r, at, child, m->type) != 0)
@@ -135,7 +136,7 @@ static int check_members(const struct reader *r, const char *pointer, const cJSO
     }
     for (; members->name; members++) {
         if (members->is_required && !json_member(value, members->name))
-            return fail(r, json_pointer_join(r->arena, pointer, members->name), "is missing");
+            return fail(r, json_pointer_join(r->scratch, pointer, members->name), "is missing");
     }
     return 0;
 }
@@ -174,7 +175,7 @@ static int read_integer(const struct reader *r, const char *pointer, const cJSON
 {
     double value = json_member(object, name)->valuedouble;
     if (value < min || value > max)
-        return fail(r, json_pointer_join(r->arena, pointer, name), "must be %.0f to %.0f", min,
+        return fail(r, json_pointer_join(r->scratch, pointer, name), "must be %.0f to %.0f", min,
                     max);
     *ret_value = value;
     return 0;
@@ -241,12 +242,12 @@ static int read_slot(const struct reader *r, const char *pointer, const cJSON *i
     slot->name = text_of(item, "name");
     slot->required = !cJSON_IsTrue(json_member(item, "optional"));
     if (!is_name(slot->name, strlen(slot->name)))
-        return fail(r, json_pointer_join(r->arena, pointer, "name"),
+        return fail(r, json_pointer_join(r->scratch, pointer, "name"),
                     "must be a-z, then a-z, 0-9 and _");
-    if (read_media_types(r, json_pointer_join(r->arena, pointer, "media_types"),
+    if (read_media_types(r, json_pointer_join(r->scratch, pointer, "media_types"),
                          json_member(item, "media_types"), &slot->media_types) != 0)
         return -1;
-    return read_many(r, json_pointer_join(r->arena, pointer, "many"), json_member(item, "many"),
+    return read_many(r, json_pointer_join(r->scratch, pointer, "many"), json_member(item, "many"),
                      &slot->max_count);
 }
 
@@ -255,7 +256,7 @@ static int check_unique(const struct reader *r, const char *pointer, const struc
 {
     for (int j = 0; j < i; j++) {
         if (strcmp(slots[j].name, slots[i].name) == 0)
-            return fail(r, json_pointer_join(r->arena, pointer, "name"), "is the name of item %d",
+            return fail(r, json_pointer_join(r->scratch, pointer, "name"), "is the name of item %d",
                         j);
     }
     return 0;
@@ -267,10 +268,10 @@ static int check_input(const struct reader *r, const char *pointer, const cJSON 
 {
     double max_bytes = 0;
     if (schema_property(params, slot->name))
-        return fail(r, json_pointer_join(r->arena, pointer, "name"),
+        return fail(r, json_pointer_join(r->scratch, pointer, "name"),
                     "is the name of a parameter too");
     if (strcmp(slot->name, "params") == 0)
-        return fail(r, json_pointer_join(r->arena, pointer, "name"),
+        return fail(r, json_pointer_join(r->scratch, pointer, "name"),
                     "is what a form calls all parameters");
     if (read_integer(r, pointer, item, "max_bytes", 1, SIZE_LIMIT, &max_bytes) != 0)
         return -1;
@@ -281,10 +282,10 @@ static int check_input(const struct reader *r, const char *pointer, const cJSON 
 static int check_output(const struct reader *r, const char *pointer, const struct task_slot *slot)
 {
     if (strcmp(slot->name, "result") == 0)
-        return fail(r, json_pointer_join(r->arena, pointer, "name"),
+        return fail(r, json_pointer_join(r->scratch, pointer, "name"),
                     "is what an archive calls the result");
     if (!slot->media_types[0])
-        return fail(r, json_pointer_join(r->arena, pointer, "media_types"),
+        return fail(r, json_pointer_join(r->scratch, pointer, "media_types"),
                     "must list a media type");
     return 0;
 }
@@ -295,14 +296,14 @@ static int read_slots(const struct reader *r, const cJSON *source, const char *m
                       int *ret_count)
 {
     const cJSON *array = json_member(source, member);
-    const char *base = json_pointer_join(r->arena, "", member);
+    const char *base = json_pointer_join(r->scratch, "", member);
     int count = cJSON_GetArraySize(array), i = 0;
 
     if (count > SLOTS_MAX)
         return fail(r, base, "has over %d items", SLOTS_MAX);
     struct task_slot *slots = arena_alloc(r->arena, (size_t)count * sizeof(*slots));
     for (const cJSON *item = array ? array->child : NULL; item; item = item->next, i++) {
-        const char *pointer = arena_printf(r->arena, "%s/%d", base, i);
+        const char *pointer = arena_printf(r->scratch, "%s/%d", base, i);
         if (check_members(r, pointer, item, params ? input_members : output_members) != 0 ||
             read_slot(r, pointer, item, &slots[i]) != 0 || check_unique(r, pointer, slots, i) != 0)
             return -1;
@@ -384,8 +385,8 @@ static int read_limits(const struct reader *r, cJSON *source, struct limit_overr
     struct task_limit *limits = arena_alloc(r->arena, (size_t)count * sizeof(*limits));
 
     for (cJSON *item = object->child; item; item = item->next, i++) {
-        const char *pointer = json_pointer_join(r->arena, "/limits", item->string);
-        const char *place = arena_printf(r->arena, "%s#%s", r->file, pointer);
+        const char *pointer = json_pointer_join(r->scratch, "/limits", item->string);
+        const char *place = arena_printf(r->scratch, "%s#%s", r->file, pointer);
         if (!is_name(item->string, strlen(item->string)))
             return fail(r, pointer, "a limit's name must be a-z, then a-z, 0-9 and _");
         if (check_type(r, pointer, item, NUMBER) != 0 ||
@@ -414,7 +415,7 @@ static int require_limits(const struct reader *r, struct task_desc *desc)
 {
     for (const struct limit_range *range = limit_ranges; range->name; range++) {
         if (limit_value(desc, range->name) <= 0)
-            return fail(r, json_pointer_join(r->arena, "/limits", range->name), "is missing");
+            return fail(r, json_pointer_join(r->scratch, "/limits", range->name), "is missing");
     }
     desc->seconds = limit_value(desc, "seconds");
     desc->memory_bytes = (size_t)(limit_value(desc, "memory_mb") * MIB);
@@ -424,17 +425,17 @@ static int require_limits(const struct reader *r, struct task_desc *desc)
 
 /* ---- schemas and examples ---- */
 
-static int read_schema(const struct reader *r, const cJSON *source, const char *member,
-                       const struct schema **ret_schema)
+static int read_schema(const struct reader *r, struct arena *a, const cJSON *source,
+                       const char *member, const struct schema **ret_schema)
 {
     const cJSON *schema_json = json_member(source, member);
-    const char *pointer = json_pointer_join(r->arena, "", member);
+    const char *pointer = json_pointer_join(r->scratch, "", member);
     struct schema *schema;
 
     if (strcmp(text_of(schema_json, "type"), "object") != 0)
-        return fail(r, json_pointer_join(r->arena, pointer, "type"), "must be \"object\"");
-    if (schema_compile(r->arena, schema_json, arena_printf(r->arena, "%s#%s", r->file, pointer),
-                       &schema, r->reterr) != 0)
+        return fail(r, json_pointer_join(r->scratch, pointer, "type"), "must be \"object\"");
+    if (schema_compile(a, schema_json, arena_printf(r->scratch, "%s#%s", r->file, pointer), &schema,
+                       r->reterr) != 0)
         return -1;
     *ret_schema = schema;
     return 0;
@@ -443,7 +444,7 @@ static int read_schema(const struct reader *r, const cJSON *source, const char *
 static int check_params(const struct reader *r, const char *pointer, const cJSON *params,
                         const struct schema *schema)
 {
-    struct field_errors errors = {.arena = r->arena};
+    struct field_errors errors = {.arena = r->scratch};
     cJSON *copy = json_copy(params); /* validating fills in defaults; the example stays short */
     int count = schema_validate(schema, copy, pointer, &errors);
     cJSON_Delete(copy);
@@ -457,9 +458,9 @@ static int check_examples(const struct reader *r, const cJSON *source, const str
     const cJSON *array = json_member(source, "examples");
     int i = 0;
     for (const cJSON *item = array ? array->child : NULL; item; item = item->next, i++) {
-        const char *pointer = arena_printf(r->arena, "/examples/%d", i);
+        const char *pointer = arena_printf(r->scratch, "/examples/%d", i);
         if (check_members(r, pointer, item, example_members) != 0 ||
-            check_params(r, json_pointer_join(r->arena, pointer, "params"),
+            check_params(r, json_pointer_join(r->scratch, pointer, "params"),
                          json_member(item, "params"), params) != 0)
             return -1;
     }
@@ -500,37 +501,46 @@ static int read_head(const struct reader *r, const cJSON *source, struct task_de
 static int read_schemas(const struct reader *r, const cJSON *source, struct task_desc *desc)
 {
     const struct schema *result;
-    if (read_schema(r, source, "params", &desc->params) != 0)
+    if (read_schema(r, r->arena, source, "params", &desc->params) != 0)
         return -1;
     if (schema_property(desc->params, "params"))
         return fail(r, "/params/properties/params", "is what a form calls all parameters");
-    return json_member(source, "result") ? read_schema(r, source, "result", &result) : 0;
+    return json_member(source, "result") ? read_schema(r, r->scratch, source, "result", &result)
+                                         : 0;
 }
 
-int descriptor_read(struct arena *a, const char *directory, const char *file,
-                    struct limit_overrides *overrides, struct task_desc *ret_desc,
-                    struct error *reterr)
+static int read_descriptor(const struct reader *r, const char *directory,
+                           struct limit_overrides *overrides, struct task_desc *ret_desc)
 {
-    const struct reader r = {.arena = a, .file = file, .reterr = reterr};
     struct task_desc desc = {.source = NULL};
     struct error why;
     cJSON *source;
     char *text;
     size_t size;
 
-    if (file_read(a, arena_printf(a, "%s/%s", directory, file), FILE_MAX_BYTES, &text, &size,
-                  &why) != 0)
-        return error_set(reterr, ERR_INTERNAL, "%s", why.detail);
-    if (json_parse(a, text, size, &source, &why) != 0)
-        return error_set(reterr, ERR_INTERNAL, "%s: %s", file, why.detail);
-    if (check_members(&r, "", source, descriptor_members) != 0 ||
-        read_head(&r, source, &desc) != 0 || read_schemas(&r, source, &desc) != 0 ||
-        read_slots(&r, source, "inputs", desc.params, &desc.inputs, &desc.input_count) != 0 ||
-        read_slots(&r, source, "outputs", NULL, &desc.outputs, &desc.output_count) != 0 ||
-        read_limits(&r, source, overrides, &desc) != 0 || require_limits(&r, &desc) != 0 ||
-        check_examples(&r, source, desc.params) != 0)
+    if (file_read(r->scratch, arena_printf(r->scratch, "%s/%s", directory, r->file), FILE_MAX_BYTES,
+                  &text, &size, &why) != 0)
+        return error_set(r->reterr, ERR_INTERNAL, "%s", why.detail);
+    if (json_parse(r->arena, text, size, &source, &why) != 0)
+        return error_set(r->reterr, ERR_INTERNAL, "%s: %s", r->file, why.detail);
+    if (check_members(r, "", source, descriptor_members) != 0 || read_head(r, source, &desc) != 0 ||
+        read_schemas(r, source, &desc) != 0 ||
+        read_slots(r, source, "inputs", desc.params, &desc.inputs, &desc.input_count) != 0 ||
+        read_slots(r, source, "outputs", NULL, &desc.outputs, &desc.output_count) != 0 ||
+        read_limits(r, source, overrides, &desc) != 0 || require_limits(r, &desc) != 0 ||
+        check_examples(r, source, desc.params) != 0)
         return -1;
     desc.source = source;
     *ret_desc = desc;
     return 0;
+}
+
+int descriptor_read(struct arena *a, const char *directory, const char *file,
+                    struct limit_overrides *overrides, struct task_desc *ret_desc,
+                    struct error *reterr)
+{
+    const struct reader r = {.arena = a, .scratch = arena_new(), .file = file, .reterr = reterr};
+    int result = read_descriptor(&r, directory, overrides, ret_desc);
+    arena_free(r.scratch);
+    return result;
 }

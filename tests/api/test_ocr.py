@@ -200,8 +200,8 @@ def nested_form():
 
 BAD = {
     "a form of many levels": (nested_form(), "application/pdf", "the limit max_form_depth, 32"),
-    "a text": (b"This is a text. " * 100, "application/octet-stream", "nothing this task reads"),
-    "a GIF": (b"GIF89a\x10\0\x10\0\0\0\0;", "application/octet-stream", "nothing this task reads"),
+    "a text": (b"This is a text. " * 100, "application/octet-stream", "is a text; what can be read is PNG, JPEG, WebP, TIFF and PDF"),
+    "a GIF": (b"GIF89a\x10\0\x10\0\0\0\0;", "application/octet-stream", "is a GIF; what can be read is PNG"),
     "a PNG called TIFF": (pictures.png(9, 9), "image/tiff", "declared image/tiff, but the content is image/png"),
     "a PNG cut in its pixels": (pictures.png(90, 90, pictures.gradient)[:-200], "image/png", "not a complete, valid PNG"),
     "a TIFF of a header": (b"II*\0\xff\xff\xff\xff", "image/tiff", "not a complete, valid TIFF"),

@@ -276,6 +276,89 @@ static void test_pages_that_are_askew_are_straightened(void **state)
     }
 }
 
+/* A JPEG whose EXIF says how the camera was held. */
+static struct bytes jpeg_held(PIX *stored, int orientation)
+{
+    unsigned char exif[] = "\xff\xe1\0\x22"
+                           "Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0?\0\0\0\0\0\0";
+    struct bytes plain, held;
+    exif[sizeof(exif) - 8] = (unsigned char)orientation;
+    assert_int_equal(pixWriteMemJpeg(&plain.data, &plain.size, stored, 85, 0), 0);
+    held.size = plain.size + sizeof(exif) - 1;
+    held.data = malloc(held.size);
+    memcpy(held.data, plain.data, 2);
+    memcpy(held.data + 2, exif, sizeof(exif) - 1);
+    memcpy(held.data + 2 + sizeof(exif) - 1, plain.data + 2, plain.size - 2);
+    bytes_release(&plain);
+    return held;
+}
+
+static void test_photographs_are_read_as_the_camera_was_held(void **state)
+{
+    static const struct {
+        bool is_mirrored;
+        int quarters; /* clockwise, that make the stored picture of the page */
+    } stored[] = {{false, 0}, {true, 0},  {false, 2}, {true, 2},
+                  {true, 1},  {false, 3}, {true, 3},  {false, 1}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(stored); i++) {
+        PIX *upright = page(story), *turned = pixRotateOrth(upright, stored[i].quarters);
+        if (stored[i].is_mirrored)
+            pixFlipLR(turned, turned);
+        struct bytes in = jpeg_held(turned, (int)i + 1);
+        struct outcome o = recognize(in, "{\"formats\":\"text,words\"}");
+        assert_reads(&o, story, 1);
+        assert_int_equal(number_of(page_of(&o, 0), "turned"), 0);
+        assert_int_equal(number_of(page_of(&o, 0), "width"), WIDTH);
+        assert_word_lies_on_ink(&o, upright, "miller,");
+        fake_run_free(o.run);
+        bytes_release(&in);
+        pixDestroy(&upright);
+        pixDestroy(&turned);
+    }
+}
+
+static void test_a_searchable_pdf_is_not_much_larger_than_the_page(void **state)
+{
+    (void)state;
+    PIX *grey = page(story), *colour = pixConvertTo32(grey), *noisy = pixCopy(NULL, grey);
+    srand(2);
+    for (int i = 0; i < WIDTH * HEIGHT; i++) { /* paper as a scanner sees it */
+        l_uint32 value;
+        pixGetPixel(noisy, i % WIDTH, i / WIDTH, &value);
+        pixSetPixel(noisy, i % WIDTH, i / WIDTH, value * 7 / 8 + (l_uint32)rand() % 24);
+    }
+    struct bytes files[4] = {png(pixThresholdToBinary(grey, 128)),
+                             png(pixClone(grey)),
+                             png(pixClone(colour)),
+                             {NULL, 0}};
+    assert_int_equal(pixWriteMemJpeg(&files[3].data, &files[3].size, noisy, 75, 0), 0);
+    for (size_t i = 0; i < COUNT(files); i++) {
+        struct outcome o = recognize(files[i], "{\"formats\":\"pdf\"}");
+        assert_computed(&o);
+        size_t size = output(&o, "pdf")->size;
+        if (size > files[i].size * 3 / 2 + 12000) /* the font and the text */
+            fail_msg("file %zu: %zu bytes of PDF from %zu", i, size, files[i].size);
+        fake_run_free(o.run);
+        bytes_release(&files[i]);
+    }
+    pixDestroy(&grey);
+    pixDestroy(&colour);
+    pixDestroy(&noisy);
+}
+
+static void test_a_language_named_again_counts_once(void **state)
+{
+    (void)state;
+    struct bytes in = png(page(other));
+    struct outcome o = recognize(in, "{\"languages\":\"eng+eng+eng\"}");
+    assert_reads(&o, other, 2);
+    assert_string_equal(cJSON_GetObjectItem(fake_run_result(o.run), "languages")->valuestring,
+                        "eng");
+    fake_run_free(o.run);
+    bytes_release(&in);
+}
+
 static void test_a_straight_page_stays_as_it_is(void **state)
 {
     (void)state;
@@ -440,6 +523,9 @@ int main(void)
         cmocka_unit_test(test_wide_gaps_stay_when_asked),
         cmocka_unit_test(test_pages_are_turned_upright),
         cmocka_unit_test(test_pages_that_are_askew_are_straightened),
+        cmocka_unit_test(test_photographs_are_read_as_the_camera_was_held),
+        cmocka_unit_test(test_a_searchable_pdf_is_not_much_larger_than_the_page),
+        cmocka_unit_test(test_a_language_named_again_counts_once),
         cmocka_unit_test(test_a_straight_page_stays_as_it_is),
         cmocka_unit_test(test_pages_are_brought_to_300_dpi),
         cmocka_unit_test(test_specks_and_shadows_do_not_hide_the_text),

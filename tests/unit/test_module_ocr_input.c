@@ -135,8 +135,8 @@ static void test_what_is_no_document_is_refused(void **state)
         size_t size;
     } cases[] = {
         {"", "", "is empty", 0},
-        {"This is a text.", "", "nothing this task reads", 15},
-        {"GIF89a\1\0\1\0\0\0\0;", "", "nothing this task reads", 14},
+        {"This is a text.", "", "is a text; what can be read is PNG", 15},
+        {"GIF89a\1\0\1\0\0\0\0;", "", "is a GIF; what can be read is PNG", 14},
         {"\x89PNG\r\n\x1a\n", "", "not a complete, valid PNG", 8},
         {"\xff\xd8\xff\xe0", "", "not a complete, valid JPEG", 4},
         {"RIFF\4\0\0\0WEBP", "", "not a complete, valid WebP", 12},

@@ -110,6 +110,11 @@ int source_check(struct source *s, const struct selection *pages, struct error *
  */
 int source_read(struct source *s, int number, PIX **ret_pix, struct error *reterr);
 
+/* exif.c */
+
+/* How a JPEG's EXIF says that the camera was held, 1 to 8; 1, upright, when it says nothing. */
+int exif_orientation(const struct run_input *in);
+
 /* tiff.c */
 
 /* List the pages of a TIFF; the list ends where the chain of directories is damaged. At most

@@ -58,10 +58,28 @@ static char **list(const cJSON *value, const char *separator)
     return items;
 }
 
+/* What is named again says nothing new, but would be another engine: the first one counts. Their
+ * order stays: the first language is the one that Tesseract tries first. */
+static void drop_repeated(char **names)
+{
+    int kept = 0;
+    for (int i = 0; names[i] != NULL; i++) {
+        int k = 0;
+        while (k < kept && strcmp(names[k], names[i]) != 0)
+            k++;
+        if (k == kept)
+            names[kept++] = names[i];
+        else
+            g_free(names[i]);
+    }
+    names[kept] = NULL;
+}
+
 static int read_languages(struct options *o, const struct run *run, struct error *reterr)
 {
     char **names = list(member(run, "languages"), "+");
     int result = 0;
+    drop_repeated(names);
     for (char **name = names; *name != NULL && result == 0; name++)
         if (!engine_has(*name))
             result = error_set(reterr, ERR_INVALID_PARAMS,

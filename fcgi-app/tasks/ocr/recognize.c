@@ -13,6 +13,8 @@
 #define SIDE_MIN 8
 #define ASPECT_MAX 1000
 
+#define JPEG_QUALITY "75" /* of pages in a searchable PDF, as the descriptor says */
+
 /* One run. */
 struct job {
     struct run *run;
@@ -24,7 +26,11 @@ struct job {
     struct error first;       /* why the first of the unreadable could not be read */
 };
 
-/* How far it is, for the callback that Tesseract calls after each word. */
+/*
+ * How far it is, for the callback that Tesseract calls after each word. What comes before the
+ * words, finding lines, knows neither callback nor monitor, nor does finding out how a page lies: a
+ * stop within those, some hundred milliseconds for a page, is waited for or ends by the grace.
+ */
 struct watch {
     struct run *run;
     ETEXT_DESC *monitor;
@@ -54,6 +60,24 @@ static int set_stopped(const struct watch *w, struct error *reterr)
     return error_set(reterr, ERR_STOPPED, "The run was stopped at %s.", w->what);
 }
 
+static bool is_grey(PIX *colour)
+{
+    const l_uint32 *words = pixGetData(colour);
+    int width = pixGetWidth(colour), height = pixGetHeight(colour), per_row = pixGetWpl(colour);
+    for (int y = 0; y < height; y++, words += per_row)
+        for (int x = 0; x < width; x++)
+            if (words[x] >> 24 != (words[x] >> 16 & 255) || words[x] >> 24 != (words[x] >> 8 & 255))
+                return false;
+    return true;
+}
+
+/* Leptonica writes 1 bit as CCITT G4, few shades without loss and all else as JPEG; colour always
+ * as JPEG, which is eight times as large for a page of text that was drawn in colour. */
+static PIX *to_show(PIX *image)
+{
+    return pixGetDepth(image) == 32 && is_grey(image) ? pixConvertTo8(image, 0) : pixClone(image);
+}
+
 /* Everything that an earlier run may have set otherwise. */
 static void configure(TessBaseAPI *engine, const struct options *o, struct page *page)
 {
@@ -63,9 +87,8 @@ static void configure(TessBaseAPI *engine, const struct options *o, struct page 
     TessBaseAPISetInputName(engine, "document");
     TessBaseAPISetImage2(engine, page->ink != NULL ? page->ink : page->image);
     if (o->wants[FORMAT_PDF]) { /* it shows the page in its colours */
-        PIX *shown = pixClone(page->image);
-        pixSetInputFormat(shown, IFF_PNG);
-        TessBaseAPISetInputImage(engine, shown);
+        TessBaseAPISetVariable(engine, "jpg_quality", JPEG_QUALITY);
+        TessBaseAPISetInputImage(engine, to_show(page->image));
     }
     page_drop_pixels(page); /* the engine has a copy, and will need memory for more */
 }

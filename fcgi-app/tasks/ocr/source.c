@@ -45,6 +45,24 @@ static enum source_type sniff(const struct run_input *in)
                                                                                : SOURCE_COUNT;
 }
 
+/* What people send by mistake: a picture of another kind, what belongs to a document. */
+static const char *name_of_other(const struct run_input *in)
+{
+    static const struct {
+        const char *signature, *name;
+    } others[] = {
+        {"GIF8", "a GIF"},    {"BM", "a BMP"}, {"PK\3\4", "a ZIP file"},
+        {"<", "XML or HTML"}, {"{", "JSON"},   {"[", "JSON"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+        if (has_at(in, 0, others[i].signature, strlen(others[i].signature)))
+            return others[i].name;
+    if (has_at(in, 4, "ftyp", 4))
+        return "HEIC, AVIF or a video";
+    bool is_text = g_utf8_validate((const char *)in->bytes, (gssize)MIN(in->size, 64), NULL);
+    return is_text ? "a text" : "of no kind that is known";
+}
+
 static int find_type(struct source *s, struct error *reterr)
 {
     const struct run_input *in = s->input;
@@ -53,8 +71,8 @@ static int find_type(struct source *s, struct error *reterr)
     s->type = sniff(in);
     if (s->type == SOURCE_COUNT)
         return error_set(reterr, ERR_INVALID_INPUT,
-                         "The input %s is nothing this task reads: PNG, JPEG, WebP, TIFF, PDF.",
-                         in->name);
+                         "The input %s is %s; what can be read is PNG, JPEG, WebP, TIFF and PDF.",
+                         in->name, name_of_other(in));
     if (*in->media_type != '\0' && strcmp(in->media_type, "application/octet-stream") != 0 &&
         g_ascii_strcasecmp(in->media_type, kinds[s->type].media_type) != 0)
         return error_set(reterr, ERR_INVALID_INPUT,
@@ -265,6 +283,26 @@ static PIX *simplify(PIX *pix)
     return steps[2];
 }
 
+/* As the camera was held. Takes `pix` over. */
+static PIX *put_upright(const struct source *s, PIX *pix)
+{
+    static const struct {
+        bool is_mirrored; /* before it is turned */
+        int quarters;     /* clockwise */
+    } ways[] = {{false, 0}, {true, 0},  {false, 2}, {true, 2},
+                {true, 3},  {false, 1}, {true, 1},  {false, 3}};
+    int way = s->type == SOURCE_JPEG ? exif_orientation(s->input) - 1 : 0;
+    PIX *mirrored, *turned;
+
+    if (pix == NULL || way == 0)
+        return pix;
+    mirrored = ways[way].is_mirrored ? pixFlipLR(NULL, pix) : pixClone(pix);
+    turned = mirrored != NULL ? pixRotateOrth(mirrored, ways[way].quarters) : NULL;
+    pixDestroy(&mirrored);
+    pixDestroy(&pix);
+    return turned;
+}
+
 static void set_resolution(const struct source *s, PIX *pix)
 {
     int x = s->dpi, y = s->dpi;
@@ -286,7 +324,7 @@ int source_read(struct source *s, int number, PIX **ret_pix, struct error *reter
         if (pix == NULL)
             return set_broken(s, number, reterr);
     }
-    pix = simplify(pix);
+    pix = put_upright(s, simplify(pix));
     if (pix == NULL)
         return error_internal(reterr, "no memory for page %d", number);
     set_resolution(s, pix);

@@ -13,8 +13,6 @@
 #define SIDE_MIN 8
 #define ASPECT_MAX 1000
 
-#define JPEG_QUALITY "75" /* of pages in a searchable PDF, as the descriptor says */
-
 /* One run. */
 struct job {
     struct run *run;
@@ -71,11 +69,15 @@ static bool is_grey(PIX *colour)
     return true;
 }
 
-/* Leptonica writes 1 bit as CCITT G4, few shades without loss and all else as JPEG; colour always
- * as JPEG, which is eight times as large for a page of text that was drawn in colour. */
+/* A page for a searchable PDF: in colours only if it has any. What comes from PNG is compressed in
+ * memory; for JPEG and CCITT G4 Leptonica would write files, which it cannot here. */
 static PIX *to_show(PIX *image)
 {
-    return pixGetDepth(image) == 32 && is_grey(image) ? pixConvertTo8(image, 0) : pixClone(image);
+    bool is_less = pixGetDepth(image) == 32 && is_grey(image);
+    PIX *shown = is_less ? pixConvertTo8(image, 0) : pixClone(image);
+    if (shown != NULL)
+        pixSetInputFormat(shown, IFF_PNG);
+    return shown;
 }
 
 /* Everything that an earlier run may have set otherwise. */
@@ -87,7 +89,6 @@ static void configure(TessBaseAPI *engine, const struct options *o, struct page 
     TessBaseAPISetInputName(engine, "document");
     TessBaseAPISetImage2(engine, page->ink != NULL ? page->ink : page->image);
     if (o->wants[FORMAT_PDF]) { /* it shows the page in its colours */
-        TessBaseAPISetVariable(engine, "jpg_quality", JPEG_QUALITY);
         TessBaseAPISetInputImage(engine, to_show(page->image));
     }
     page_drop_pixels(page); /* the engine has a copy, and will need memory for more */

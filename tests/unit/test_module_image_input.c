@@ -131,6 +131,8 @@ static void test_what_needs_too_much_memory_is_refused_unread(void **state)
         {interlaced_png(), "{\"width\":10}", 135, ERR_INVALID_INPUT},
         {encode(gradient(1000, 1000), ".webp"), "{\"width\":10}", 137, ERR_INVALID_INPUT},
         {encode(gradient(1000, 1000), ".gif"), "{\"width\":10}", 141, ERR_INVALID_INPUT},
+        {encode(gradient(1000, 1000), ".tif[tile,tile-width=512,tile-height=512,compression=lzw]"),
+         "{\"width\":10,\"format\":\"png\"}", 136, ERR_INVALID_INPUT},
         {encode(gradient(1000, 1000), ".jpg"), "{\"quality\":95}", 135, ERR_INVALID_PARAMS},
         {encode(gradient(1000, 1000), ".jpg"), "{\"format\":\"gif\"}", 142, ERR_INVALID_PARAMS},
         {encode(gradient(1000, 1000), ".jpg"),

@@ -346,6 +346,42 @@ static void test_an_avif_is_written_and_read(void **state)
     bytes_release(&in);
 }
 
+/* Written by libvips where libheif has an encoder of HEVC, as Debian's has. */
+static void test_a_heic_is_read(void **state)
+{
+    VipsImage *original = gradient(160, 120);
+    struct bytes in = {NULL, 0};
+    void *data = NULL;
+    (void)state;
+    struct bytes png = encode(gradient(8, 8), ".png");
+    struct outcome o = transform(png, "{\"format\":\"avif\"}");
+    outcome_release(&o); /* the plug-in is loaded now */
+    bytes_release(&png);
+    if (vips_heifsave_buffer(original, &data, &in.size, "compression",
+                             VIPS_FOREIGN_HEIF_COMPRESSION_HEVC, "Q", 90, NULL) != 0) {
+        print_message("no HEIC is read: libheif cannot encode one here\n");
+        vips_error_clear();
+        g_object_unref(original);
+        skip();
+    }
+    in.data = data;
+    o = compute(fake_run_new(TRANSFORM, "{\"format\":\"png\"}"), in, "image/heic");
+    if (o.image == NULL)
+        fail_msg("%s [%s]", o.error.detail, o.error.cause);
+    assert_true(mean_square_error(o.image, original) < 20);
+    outcome_release(&o);
+    o = transform(in, "{\"width\":80,\"rotate\":90}"); /* none is written: a JPEG */
+    assert_string_equal(o.media_type, "image/jpeg");
+    assert_int_equal(o.image->Ysize, 107);
+    outcome_release(&o);
+    for (size_t tenth = 1; tenth < 10; tenth++) {
+        struct bytes part = {in.data, in.size * tenth / 10};
+        assert_refused(transform(part, "{}"), ERR_INVALID_INPUT, "");
+    }
+    g_object_unref(original);
+    bytes_release(&in);
+}
+
 static void test_an_avif_has_a_limit_of_its_own_and_a_quality(void **state)
 {
     (void)state;
@@ -399,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_a_broken_mark_is_named),
         cmocka_unit_test(test_a_watermark_has_a_limit_of_its_own),
         cmocka_unit_test(test_an_avif_is_written_and_read),
+        cmocka_unit_test(test_a_heic_is_read),
         cmocka_unit_test(test_an_avif_has_a_limit_of_its_own_and_a_quality),
     };
     return cmocka_run_group_tests(tests, start_module, NULL);

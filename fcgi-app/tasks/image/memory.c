@@ -8,6 +8,8 @@
  */
 #include "tasks/image/image.h"
 
+#include <stdint.h>
+
 #define BASE_MB 128 /* of the process itself, with the engines of other modules in it */
 
 static int header_int(const struct picture *p, const char *name)
@@ -22,6 +24,41 @@ static int header_int(const struct picture *p, const char *name)
 double image_pixel_bytes(const VipsImage *image)
 {
     return (double)vips_format_sizeof(image->BandFmt) * image->Bands;
+}
+
+static uint32_t number(const unsigned char *b, int size, bool is_big)
+{
+    uint32_t value = 0;
+    for (int i = 0; i < size; i++)
+        value = value << 8 | b[is_big ? i : size - 1 - i];
+    return value;
+}
+
+/* TileLength of a TIFF's first page: 0 when it has strips, `height` when that is not so simple to
+ * say. */
+static double tile_rows(const unsigned char *b, size_t size, double height)
+{
+    enum { TILE_LENGTH = 323, SHORT = 3, ENTRY = 12 };
+    bool is_big = size > 0 && b[0] == 'M';
+
+    if (size < 8 || number(b + 2, 2, is_big) != 42)
+        return height;
+    size_t at = number(b + 4, 4, is_big);
+    if (at > size - 2)
+        return height;
+    size_t count = number(b + at, 2, is_big);
+    for (at += 2; count > 0 && at + ENTRY <= size; count--, at += ENTRY)
+        if (number(b + at, 2, is_big) == TILE_LENGTH)
+            return number(b + at + 8, number(b + at + 2, 2, is_big) == SHORT ? 2 : 4, is_big);
+    return 0;
+}
+
+/* libvips keeps two rows of tiles. */
+static double tiff_pixel_bytes(const struct picture *p)
+{
+    double height = p->height;
+    double rows = p->page > 0 ? height : tile_rows(p->input->bytes, p->input->size, height);
+    return image_pixel_bytes(p->image) * VIPS_MIN(2.5 * rows / height, 2);
 }
 
 /* Of a picture that comes in several passes libjpeg keeps all coefficients, two bytes each. How
@@ -42,6 +79,8 @@ static double decoder_pixel_bytes(const struct picture *p)
     case IMAGE_AVIF:
     case IMAGE_HEIC:
         return (p->has_alpha ? 11 : 9) * (is_deep ? 2 : 1);
+    case IMAGE_TIFF:
+        return tiff_pixel_bytes(p);
     default:
         return 0;
     }

@@ -8,6 +8,9 @@
 
 #include <stdint.h>
 
+/* libvips 8.14 asks for rows, and says nothing while libwebp and libaom encode: told to stop then,
+ * a run ends when the file is done, or is killed after the grace. */
+
 struct writer {
     struct picture *picture;
     struct run_output *output;

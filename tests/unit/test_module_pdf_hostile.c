@@ -310,7 +310,7 @@ static struct file *action_before_many(void)
 
 static struct file *action_before_too_many(void)
 {
-    return action_before(120000);
+    return action_before(150000);
 }
 
 /* What a page shows. */
@@ -370,10 +370,10 @@ static struct file *many_small_filters(void)
     return content_behind("/AHx", 1000000);
 }
 
-/* 100 MB of nothing, compressed, and compressed again when asked. */
+/* 50 MB of nothing, compressed, and compressed again when asked. */
 static int add_bomb(struct file *f, const char *entries, bool is_twice)
 {
-    static const size_t size = (size_t)100 << 20;
+    static const size_t size = (size_t)50 << 20;
     unsigned char *nothing = g_malloc0(size), *once, *twice;
     uLongf once_size = compressBound(size), twice_size;
     char *all;
@@ -474,17 +474,17 @@ static const struct hostile {
     {"page of 11,000 annotations", page_of_many_annotations, false, 0, CROWD, CROWD},
     {"action before 20,000", action_before_many, false, 0, NULL, NULL},
     {"the same, packed", action_before_many, true, 0, NULL, NULL},
-    {"action before 120,000", action_before_too_many, false, 0, CHAIN, CHAIN},
+    {"action before 150,000", action_before_too_many, false, 0, CHAIN, CHAIN},
     {"forms within forms", forms_within_forms, false, 0, NULL, NULL},
     {"functions within functions", functions_within_functions, false, 256, NULL, MEMORY},
     {"10,000 filters", many_filters, false, 0, FILTERS, FILTERS},
     {"1,000,000 filters", many_small_filters, false, 0, FILTERS, FILTERS},
-    {"bomb as content", content_bomb, false, 128, NULL, NULL},
-    {"bomb as metadata", metadata_bomb, false, 128, MEMORY, NULL},
-    {"bomb in a bomb as metadata", metadata_bomb_in_a_bomb, false, 128, MEMORY, NULL},
-    {"bomb as attachment", attachment_bomb, false, 128, NULL, NULL},
-    {"bomb as profile", profile_bomb, false, 128, NULL, MEMORY},
-    {"bomb as font", font_bomb, false, 128, NULL, MEMORY},
+    {"bomb as content", content_bomb, false, 64, NULL, NULL},
+    {"bomb as metadata", metadata_bomb, false, 64, MEMORY, NULL},
+    {"bomb in a bomb as metadata", metadata_bomb_in_a_bomb, false, 64, MEMORY, NULL},
+    {"bomb as attachment", attachment_bomb, false, 64, NULL, NULL},
+    {"bomb as profile", profile_bomb, false, 64, NULL, MEMORY},
+    {"bomb as font", font_bomb, false, 64, NULL, MEMORY},
 };
 
 static void assert_answered(const struct hostile *c, const GString *in, const char *name,

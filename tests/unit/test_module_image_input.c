@@ -88,8 +88,9 @@ static void assert_limited(struct bytes in, const char *params, const char *limi
 {
     struct run *run = fake_run_new(TRANSFORM, params);
     fake_run_set_limit(run, limit, value);
-    assert_refused(compute(run, in, ""), code, words);
+    struct outcome o = compute(run, in, "");
     assert_int_equal(fake_run_progress_calls(run), 0);
+    assert_refused(o, code, words);
 }
 
 /* 0.01 megapixels each: what one of them may be, several may be too much. */

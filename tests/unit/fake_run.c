@@ -20,7 +20,7 @@ const char *__lsan_default_suppressions(void);
 
 const char *__lsan_default_suppressions(void)
 {
-    return "leak:libfontconfig\nleak:WebPAnimEncoderNewInternal\n";
+    return "leak:libfontconfig\nleak:WebPAnimEncoderNewInternal\nleak:libx265\n";
 }
 
 struct run {

@@ -11,7 +11,9 @@
 #include <glib.h>
 
 #include "tasks/pdf/deep.h"
+#include "tasks/pdf/leads.h"
 #include "tasks/pdf/pdf.h"
+#include "tasks/pdf/prune.h"
 #include "tasks/pdf/resources.h"
 #include "tasks/pdf/selection.h"
 
@@ -197,6 +199,11 @@ static int trim(struct job *j, struct error *reterr)
             if (s->page[k].is_taken)
                 resources_trim(s, k, j->run);
         }
+        bool is_base = !is_split && i == j->leaves[0].source;
+        if ((is_split || s->taken < s->pages) && prune(s, is_base, j->run, reterr) != 0)
+            return -1;
+        if (is_base && s->taken < s->pages && leads_prune(s, j->run, reterr) != 0)
+            return -1;
     }
     return 0;
 }

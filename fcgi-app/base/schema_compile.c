@@ -306,9 +306,14 @@ static int compile_text(struct compiler *c, struct schema *s, void *slot, const 
 static int compile_examples(struct compiler *c, struct schema *s, void *slot, const cJSON *value,
                             const struct schema_path *path)
 {
-    (void)s;
     (void)slot;
-    return cJSON_IsArray(value) ? 0 : fail(c, path, "must be an array");
+    if (!cJSON_IsArray(value))
+        return fail(c, path, "must be an array");
+    const cJSON *first = value->child;
+    while (first && !cJSON_IsString(first))
+        first = first->next;
+    s->example = first ? schema_cut(c->a, first->valuestring) : NULL;
+    return 0;
 }
 
 /* Its value is checked when the whole schema is there. */

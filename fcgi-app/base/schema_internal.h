@@ -93,6 +93,7 @@ struct schema {
     struct schema_decimal unit; /* multiple_of */
     struct schema_limit min_length, max_length, min_items, max_items;
     const struct schema_pattern *pattern;
+    const char *example; /* the first of them that is a string; NULL: none */
     const struct schema_format *format;
     const struct schema *items;      /* NULL: any */
     const struct schema *additional; /* NULL: any */

@@ -135,18 +135,31 @@ static void check_count(struct check *c, const struct schema_limit *min,
              broken->value, unit, broken->value == 1 ? "" : "s", count);
 }
 
+/* People read an example more easily than a regular expression. */
+static void check_pattern(struct check *c, const struct schema *s, const cJSON *value,
+                          const struct schema_path *path)
+{
+    const char *text = value->valuestring;
+    if (strnlen(text, SCHEMA_PATTERN_MAX + 1) > SCHEMA_PATTERN_MAX)
+        fail(c, path, "must have at most %d bytes, to be compared with a pattern",
+             SCHEMA_PATTERN_MAX);
+    else if (schema_pattern_matches(s->pattern, text))
+        return;
+    else if (s->example)
+        fail(c, path, "must look like \"%s\", got %s", s->example, schema_echo(value).text);
+    else
+        fail(c, path, "must match the pattern %s, got %s", s->pattern->shown,
+             schema_echo(value).text);
+}
+
 static void check_string(struct check *c, const struct schema *s, const cJSON *value,
                          const struct schema_path *path)
 {
     const char *text = value->valuestring;
     if (s->min_length.is_set || s->max_length.is_set)
         check_count(c, &s->min_length, &s->max_length, schema_length(text), "character", path);
-    if (s->pattern && strnlen(text, SCHEMA_PATTERN_MAX + 1) > SCHEMA_PATTERN_MAX)
-        fail(c, path, "must have at most %d bytes, to be compared with a pattern",
-             SCHEMA_PATTERN_MAX);
-    else if (s->pattern && !schema_pattern_matches(s->pattern, text))
-        fail(c, path, "must match the pattern %s, got %s", s->pattern->shown,
-             schema_echo(value).text);
+    if (s->pattern)
+        check_pattern(c, s, value, path);
     if (s->format && !s->format->is_valid(text))
         fail(c, path, "must be %s, got %s", s->format->wanted, schema_echo(value).text);
 }

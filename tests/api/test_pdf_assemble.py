@@ -142,6 +142,16 @@ def test_pages_that_are_not_selected_are_gone(stack):
         assert documents.qpdf(part, "--qdf", "--object-streams=disable").count(b"(Page ") == 1
 
 
+def test_values_of_a_form_go_with_their_pages(stack):
+    """Of a document with object streams; qpdf says what is in the results, and that they are sound."""
+    given = documents.qpdf(documents.rich(), "--object-streams=generate")
+    outputs = [one(stack, given, select="2-3"), one(stack, given, select="1"), *assemble(stack, given, split=1)[1]]
+    for made, has_form, has_value in zip(outputs, (False, True, False, False, False), (False, True, True, False, False), strict=True):
+        check(made)
+        readable = documents.qpdf(made, "--qdf", "--object-streams=disable")
+        assert (b"/AcroForm" in readable, b"(Ada)" in readable) == (has_form, has_value)
+
+
 def picture(w, rgb):
     return w.stream(rgb, b"/Type /XObject /Subtype /Image /Width 1 /Height 1 /BitsPerComponent 8 /ColorSpace /DeviceRGB")
 

@@ -77,6 +77,44 @@ static void test_a_mark_lies_where_it_is_put(void **state)
     bytes_release(&mark);
 }
 
+/* Its left half is red, its right half blue; what metadata it has is not the result's. */
+static void test_a_mark_lies_as_its_exif_says(void **state)
+{
+    VipsImage *halves[2], *mark, *tagged;
+    double blue[3] = {0, 0, 255};
+    struct bytes in = ground();
+    (void)state;
+    halves[0] = solid(20, 16, 3, red, VIPS_INTERPRETATION_sRGB, VIPS_FORMAT_UCHAR);
+    halves[1] = solid(20, 16, 3, blue, VIPS_INTERPRETATION_sRGB, VIPS_FORMAT_UCHAR);
+    assert_int_equal(vips_arrayjoin(halves, &mark, 2, NULL), 0);
+    for (int orientation = 1; orientation <= 8; orientation++) {
+        VipsImage *upright = NULL;
+        assert_int_equal(vips_copy(mark, &tagged, NULL), 0);
+        vips_image_set_int(tagged, VIPS_META_ORIENTATION, orientation);
+        assert_int_equal(vips_autorot(tagged, &upright, NULL), 0);
+        struct bytes file = encode(tagged, ".tif");
+        struct outcome o = marked(in, file,
+                                  "{\"strip\":false,\"autorotate\":false,\"watermark_options\":{"
+                                  "\"gravity\":\"northwest\"}}");
+        if (o.image == NULL)
+            fail_msg("%s [%s]", o.error.detail, o.error.cause);
+        VipsImage *part = area_of(o.image, 0, 0, upright->Xsize, upright->Ysize);
+        VipsRect r = find_mark(o.image);
+        assert_int_equal(r.width, upright->Xsize);
+        assert_int_equal(r.height, upright->Ysize);
+        assert_float_equal(mean_square_error(part, upright), 0, 0);
+        assert_int_equal(vips_image_get_orientation(o.image), 1);
+        g_object_unref(part);
+        g_object_unref(upright);
+        outcome_release(&o);
+        bytes_release(&file);
+    }
+    for (int i = 0; i < 2; i++)
+        g_object_unref(halves[i]);
+    g_object_unref(mark);
+    bytes_release(&in);
+}
+
 static void test_opacity_mixes_mark_and_picture(void **state)
 {
     static const double half_clear[4] = {255, 0, 0, 128};
@@ -424,6 +462,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_mark_lies_where_it_is_put),
+        cmocka_unit_test(test_a_mark_lies_as_its_exif_says),
         cmocka_unit_test(test_opacity_mixes_mark_and_picture),
         cmocka_unit_test(test_a_repeated_mark_covers_all_of_the_picture),
         cmocka_unit_test(test_a_mark_goes_on_every_kind_of_picture),

@@ -109,7 +109,7 @@ static int draw_text(const struct watermark *w, struct size canvas, VipsImage **
     return error_cause(reterr, "%s", vips_error_buffer());
 }
 
-/* Red, green, blue and alpha, in memory. */
+/* Red, green, blue and alpha, upright, in memory. */
 static int prepare(struct picture *mark, const struct watermark *w, struct error *reterr)
 {
     double scale[4] = {1, 1, 1, w->opacity}, offset[4] = {0};
@@ -123,7 +123,12 @@ static int prepare(struct picture *mark, const struct watermark *w, struct error
         picture_step(mark, vips_linear(mark->image, &next, scale, offset, 4, "uchar", TRUE, NULL),
                      &next, reterr) != 0)
         return -1;
-    return picture_to_memory(mark, reterr);
+    if (picture_turn(mark, turn_from_exif(mark->orientation), reterr) != 0 ||
+        picture_to_memory(mark, reterr) != 0 ||
+        picture_step(mark, vips_copy(mark->image, &next, NULL), &next, reterr) != 0)
+        return -1;
+    vips_autorot_remove_angle(mark->image); /* or the result would have to be turned */
+    return 0;
 }
 
 /* It stays in memory beside the picture that it is put over. */

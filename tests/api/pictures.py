@@ -21,6 +21,17 @@ def png(width, height, pixel=lambda x, y: RED, claim=None, colour_type=2):
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 
+def webp_of_frames(count):
+    """An animation of one red pixel, as often as that."""
+
+    def chunk(name, data):
+        return name + struct.pack("<I", len(data)) + data
+
+    pixel = chunk(b"VP8L", bytes.fromhex("2f000000000710fd8ffe0722a2ff0100"))
+    start = chunk(b"VP8X", b"\2" + bytes(9)) + chunk(b"ANIM", bytes(6))
+    return chunk(b"RIFF", b"WEBP" + start + chunk(b"ANMF", bytes(16) + pixel) * count)
+
+
 def gradient(x, y):
     """Different in every pixel of a picture of up to 128 x 128."""
     return (2 * x, 2 * y, (x * 7 + y * 13) % 256)

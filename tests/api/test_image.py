@@ -373,6 +373,12 @@ def test_a_picture_that_claims_too_many_pixels_is_told_the_limit(stack):
     assert "3600.0 megapixels (60000x60000" in detail and "max_megapixels is 71" in detail
 
 
+def test_a_webp_of_too_many_frames_is_told_the_limit(stack, unharmed):
+    answer = transform(stack, pictures.webp_of_frames(20_000), "image/webp", width=10)
+    assert "has 20000 pages or frames; the limit max_pages is 10000" in problem_of(answer, "invalid-input", 422)["detail"]
+    unharmed(answer)
+
+
 def test_a_jpeg_cut_short_is_refused_wherever_it_was_cut(stack):
     jpeg = jpeg_of(stack, pictures.png(120, 120, pictures.gradient))
     stack.settle()

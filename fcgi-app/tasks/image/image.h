@@ -124,8 +124,16 @@ bool heif_is_available(void);
 /* AVIF or HEIC, by the brands that the file begins with; else IMAGE_TYPE_COUNT. */
 enum image_type heif_sniff(const unsigned char *bytes, size_t size);
 
-/* webp.c: a copy of the file without EXIF, XMP and colour profile, for g_free(). The file is one
- * that libvips wrote. */
+/* tiff.c: how many the file says it has, broken ones too. A TIFF by its first four bytes. */
+int tiff_count_pages(const unsigned char *bytes, size_t size);
+
+/* webp.c */
+
+/* How many frames the file says it has, broken ones too; 0: it is no animation. */
+int webp_count_frames(const unsigned char *bytes, size_t size);
+
+/* A copy of the file without EXIF, XMP and colour profile, for g_free(). The file is one that
+ * libvips wrote. */
 void *webp_strip(const void *file, size_t size, size_t *ret_size);
 
 /* reduce.c */

@@ -230,6 +230,24 @@ static void read_header(struct picture *p)
         p->pages = 1;
 }
 
+/* Before a loader counts: that takes libwebp and libtiff the square of the number. */
+static int check_pages(const struct picture *p, struct error *reterr)
+{
+    const struct run_input *in = p->input;
+    double limit = run_limit(p->run, "max_pages");
+    int pages = 1;
+
+    if (p->type == IMAGE_WEBP)
+        pages = webp_count_frames(in->bytes, in->size);
+    else if (p->type == IMAGE_TIFF)
+        pages = tiff_count_pages(in->bytes, in->size);
+    if (pages > limit)
+        return error_set(reterr, ERR_INVALID_INPUT,
+                         "The input %s has %d pages or frames; the limit max_pages is %g.",
+                         in->name, pages, limit);
+    return 0;
+}
+
 int picture_open(struct picture *p, struct run *run, const char *name, struct error *reterr)
 {
     *p =
@@ -237,7 +255,7 @@ int picture_open(struct picture *p, struct run *run, const char *name, struct er
     vips_error_clear();
     if (p->input == NULL)
         return error_set(reterr, ERR_INVALID_PARAMS, "The input %s is missing.", name);
-    if (find_type(p, reterr) != 0 || load(p, 1, reterr) != 0)
+    if (find_type(p, reterr) != 0 || check_pages(p, reterr) != 0 || load(p, 1, reterr) != 0)
         return -1;
     read_header(p);
     return 0;

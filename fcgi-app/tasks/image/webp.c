@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Takes metadata out of a WebP: libvips 8.14 writes EXIF, with the place where the photograph was
- * taken, and the colour profile, even when it is told to leave them out. A WebP is a list of chunks
- * (developers.google.com/speed/webp/docs/riff_container), so that nothing is encoded again.
+ * A WebP is a list of chunks (developers.google.com/speed/webp/docs/riff_container). So metadata is
+ * taken out without encoding again: libvips 8.14 writes EXIF, with the place where the photograph
+ * was taken, and the colour profile, even when it is told to leave them out. And frames are counted
+ * before libwebp does, which looks for each of them from the first on.
  */
 #include "tasks/image/image.h"
 
 #include <stdint.h>
 #include <string.h>
 
-enum { HEADER = 12, CHUNK_HEADER = 8 };
+enum { HEADER = 12, CHUNK_HEADER = 8, FRAME_HEADER = 16 };
 enum { FLAG_ICC = 0x20, FLAG_EXIF = 0x08, FLAG_XMP = 0x04 }; /* of VP8X */
 
 static uint32_t read_32(const unsigned char *bytes)
@@ -53,4 +54,22 @@ void *webp_strip(const void *file, size_t size, size_t *ret_size)
     write_32(to + 4, (uint32_t)(end - CHUNK_HEADER));
     *ret_size = end;
     return to;
+}
+
+/* What is in a frame are chunks again. As libwebp does, its header is passed, not its length: a
+ * frame that claims the rest of the file hides none. */
+int webp_count_frames(const unsigned char *bytes, size_t size)
+{
+    size_t at = HEADER;
+    int frames = 0;
+
+    while (size >= CHUNK_HEADER && at <= size - CHUNK_HEADER) {
+        size_t length = read_32(bytes + at + 4);
+        if (memcmp(bytes + at, "ANMF", 4) == 0) {
+            length = FRAME_HEADER;
+            frames++;
+        }
+        at += CHUNK_HEADER + length + length % 2;
+    }
+    return frames;
 }

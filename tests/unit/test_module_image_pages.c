@@ -146,6 +146,22 @@ static void test_what_libvips_writes_is_counted(void **state)
     }
 }
 
+/* They may lie one in another, so that small files have many of them. */
+static void test_a_page_of_too_many_tags_is_refused(void **state)
+{
+    struct bytes in = tiff(100, false, false, false);
+    (void)state;
+    in.data[8] = 1;
+    in.data[9] = 1;
+    assert_refused(transform(in, "{}"), ERR_INVALID_INPUT,
+                   "The input image has a page with 257 tags; the limit is 256.");
+    in.data[8] = 0;
+    struct outcome o = transform(in, "{}");
+    assert_true(o.image != NULL || strstr(o.error.detail, "tags") == NULL);
+    outcome_release(&o);
+    bytes_release(&in);
+}
+
 /* Cut short or damaged anywhere, a file is an answer. */
 static void test_a_chain_that_leaves_the_file_ends_there(void **state)
 {
@@ -210,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_pages_of_every_kind_of_tiff_are_counted),
         cmocka_unit_test(test_frames_of_a_webp_are_counted),
         cmocka_unit_test(test_what_libvips_writes_is_counted),
+        cmocka_unit_test(test_a_page_of_too_many_tags_is_refused),
         cmocka_unit_test(test_a_chain_that_leaves_the_file_ends_there),
         cmocka_unit_test(test_every_task_refuses_too_many_of_them_unread),
     };

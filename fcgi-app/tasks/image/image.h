@@ -124,8 +124,9 @@ bool heif_is_available(void);
 /* AVIF or HEIC, by the brands that the file begins with; else IMAGE_TYPE_COUNT. */
 enum image_type heif_sniff(const unsigned char *bytes, size_t size);
 
-/* tiff.c: how many the file says it has, broken ones too. A TIFF by its first four bytes. */
-int tiff_count_pages(const unsigned char *bytes, size_t size);
+/* tiff.c: how many the file says it has, broken ones too, and the most tags that one of them has.
+ * It is a TIFF by its first four bytes. */
+int tiff_count_pages(const unsigned char *bytes, size_t size, int *ret_tags);
 
 /* webp.c */
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define BANDS_MAX 5   /* CMYK and alpha */
+#define TAGS_MAX 256  /* of a page of a TIFF: libtiff compares each with each */
 #define PIXEL_BYTES 4 /* of a picture in memory, by which max_megapixels is chosen */
 
 struct loader {
@@ -235,16 +236,20 @@ static int check_pages(const struct picture *p, struct error *reterr)
 {
     const struct run_input *in = p->input;
     double limit = run_limit(p->run, "max_pages");
-    int pages = 1;
+    int pages = 1, tags = 0;
 
     if (p->type == IMAGE_WEBP)
         pages = webp_count_frames(in->bytes, in->size);
     else if (p->type == IMAGE_TIFF)
-        pages = tiff_count_pages(in->bytes, in->size);
+        pages = tiff_count_pages(in->bytes, in->size, &tags);
     if (pages > limit)
         return error_set(reterr, ERR_INVALID_INPUT,
                          "The input %s has %d pages or frames; the limit max_pages is %g.",
                          in->name, pages, limit);
+    if (tags > TAGS_MAX)
+        return error_set(reterr, ERR_INVALID_INPUT,
+                         "The input %s has a page with %d tags; the limit is %d.", in->name, tags,
+                         TAGS_MAX);
     return 0;
 }
 

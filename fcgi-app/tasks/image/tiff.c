@@ -29,12 +29,13 @@ static bool read_number(const struct tiff *t, size_t at, size_t width, uint64_t 
 }
 
 /* Where the next one's offset is; false when the directory does not end in the file. */
-static bool find_link(const struct tiff *t, size_t directory, size_t *ret_at)
+static bool find_link(const struct tiff *t, size_t directory, size_t *ret_at, int *tags)
 {
     uint64_t entries;
 
     if (!read_number(t, directory, t->count_size, &entries) || entries > t->size / t->entry_size)
         return false;
+    *tags = VIPS_MAX(*tags, (int)entries);
     *ret_at = directory + t->count_size + (size_t)entries * t->entry_size;
     return true;
 }
@@ -48,7 +49,7 @@ static bool visit(unsigned char *visited, size_t at)
     return is_new;
 }
 
-int tiff_count_pages(const unsigned char *bytes, size_t size)
+int tiff_count_pages(const unsigned char *bytes, size_t size, int *ret_tags)
 {
     bool is_big = size > 8 && (bytes[2] == '+' || bytes[3] == '+');
     struct tiff t = {.bytes = bytes,
@@ -62,10 +63,11 @@ int tiff_count_pages(const unsigned char *bytes, size_t size)
     uint64_t directory;
     int pages = 0;
 
+    *ret_tags = 0;
     while (read_number(&t, link, t.offset_size, &directory) && directory > 0 && directory < size &&
            visit(visited, (size_t)directory)) {
         pages++;
-        if (!find_link(&t, (size_t)directory, &link))
+        if (!find_link(&t, (size_t)directory, &link, ret_tags))
             break;
     }
     g_free(visited);

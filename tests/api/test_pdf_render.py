@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import zipfile
+import zlib
 
 import documents
 import pictures
@@ -261,6 +262,38 @@ def test_a_format_that_takes_more_memory_has_a_limit_of_its_own(stack):
     detail = problem_of(refused(stack, document, dpi=72, format="webp"), "invalid-input", 422)["detail"]
     assert "Page 1 would be 6000x5000 pixels as webp" in detail and "max_webp_megapixels is 25" in detail
     assert pictures.look(render(stack, document, dpi=72, format="jpeg")[1][0]) == ("jpeg", 6000, 5000)
+
+
+def with_large_picture():
+    """Two pages; the second one shows 30000x30000 pixels of nothing, in a hundred kilobytes."""
+    writer = documents.Writer()
+    pack = zlib.compressobj(9)
+    rows = b"".join(pack.compress(bytes(3750)) for _ in range(30000)) + pack.flush()
+    picture = writer.stream(rows, b"/Type /XObject /Subtype /Image /Width 30000 /Height 30000 /BitsPerComponent 1 /ColorSpace /DeviceGray /Filter /FlateDecode")
+    tree, pages = documents.pages_of(writer, [DRAWING, b"200 0 0 150 0 0 cm /X Do"], size=(200, 150))
+    writer.objects[pages[1] - 1] = re.sub(rb"/Resources <<", b"/Resources << /XObject << /X %d 0 R >>" % picture, writer.objects[pages[1] - 1])
+    return writer.file(writer.add(b"<< /Type /Catalog /Pages %d 0 R >>" % tree))
+
+
+def with_states_without_end():
+    """Each `q` keeps all of the state before it."""
+    writer = documents.Writer()
+    tree, pages = documents.pages_of(writer, [DRAWING], size=(200, 150))
+    content = writer.stream(zlib.compress(b"q " * 1000000, 9), b"/Filter /FlateDecode")
+    writer.objects[pages[0] - 1] = re.sub(rb"/Contents \d+", b"/Contents %d" % content, writer.objects[pages[0] - 1])
+    return writer.file(writer.add(b"<< /Type /Catalog /Pages %d 0 R >>" % tree))
+
+
+def test_what_takes_gigabytes_to_draw_is_refused_and_the_next_run_is_served(stack):
+    failed = stack.pool()["exits"]["executors"]["failed"]
+    large = with_large_picture()
+    detail = "Page 2 has a picture of 30000x30000 pixels; the limit max_image_megapixels is 150."
+    assert problem_of(refused(stack, large, select="2", dpi=72), "invalid-input", 422)["detail"] == detail
+    result, outputs = render(stack, large, dpi=72)
+    assert len(outputs) == 1 and result["unreadable"] == [{"page": 2, "detail": detail}]
+    assert "limit memory_mb, 1024" in problem_of(refused(stack, with_states_without_end(), dpi=72), "invalid-input", 422)["detail"]
+    assert len(render(stack, drawing(b""), dpi=72)[1]) == 1
+    assert stack.pool()["exits"]["executors"]["failed"] == failed
 
 
 def test_there_are_as_many_outputs_as_the_descriptor_says(stack):

@@ -370,6 +370,62 @@ static struct file *many_small_filters(void)
     return content_behind("/AHx", 1000000);
 }
 
+static struct file *large_picture_in(const char *entries)
+{
+    struct file *f = content_of("/XObject << /X 5 0 R >>", "300 0 0 200 0 0 cm /X Do");
+    add_stream(f, entries, "", 0);
+    add_stream(f,
+               "/Type /XObject /Subtype /Image /Width 30000 /Height 30000 /BitsPerComponent 1 "
+               "/ColorSpace /DeviceGray",
+               "", 0);
+    return f;
+}
+
+static struct file *large_picture(void)
+{
+    struct file *f = content_of("/XObject << /X 5 0 R >>", "300 0 0 200 0 0 cm /X Do");
+    GString *rows = g_string_new(NULL);
+    g_string_set_size(rows, (gsize)30000 * 3750);
+    memset(rows->str, 0, rows->len);
+    uLongf size = compressBound(rows->len);
+    unsigned char *bytes = g_malloc(size);
+    assert_int_equal(compress2(bytes, &size, (unsigned char *)rows->str, rows->len, 1), Z_OK);
+    add_stream(f,
+               "/Type /XObject /Subtype /Image /Width 30000 /Height 30000 /BitsPerComponent 1 "
+               "/ColorSpace /DeviceGray /Filter /FlateDecode",
+               bytes, size);
+    g_string_free(rows, TRUE);
+    g_free(bytes);
+    return f;
+}
+
+static struct file *large_picture_in_a_form(void)
+{
+    return large_picture_in("/Type /XObject /Subtype /Form /BBox [0 0 1 1] /Resources << /XObject "
+                            "<< /F 5 0 R /X 6 0 R >> >>");
+}
+
+static struct file *large_picture_as_a_mask(void)
+{
+    return large_picture_in("/Type /XObject /Subtype /Image /Width 1 /Height 1 /BitsPerComponent 8 "
+                            "/ColorSpace /DeviceGray /SMask 6 0 R");
+}
+
+static struct file *states_without_end(void)
+{
+    struct file *f = file_new("", "/Contents 4 0 R");
+    GString *content = g_string_new(NULL);
+    for (int i = 0; i < 1000000; i++)
+        g_string_append(content, "q ");
+    uLongf size = compressBound(content->len);
+    unsigned char *bytes = g_malloc(size);
+    assert_int_equal(compress2(bytes, &size, (unsigned char *)content->str, content->len, 9), Z_OK);
+    add_stream(f, "/Filter /FlateDecode", bytes, size);
+    g_string_free(content, TRUE);
+    g_free(bytes);
+    return f;
+}
+
 /* 50 MB of nothing, compressed, and compressed again when asked. */
 static int add_bomb(struct file *f, const char *entries, bool is_twice)
 {
@@ -455,6 +511,7 @@ static const struct hostile {
 #define CHAIN "too long a chain"
 #define CROWD "more than 10000 annotations"
 #define FILTERS "more than 32 filters"
+#define PICTURE "30000x30000 pixels; the limit max_image_megapixels is 150"
 #define MEMORY "takes more memory than the limit memory_mb"
     {"form of 10,000 levels", form_of_many_levels, false, 0, DEEP_FORM, DEEP_FORM},
     {"form of 10,000 levels, packed", form_of_many_levels, true, 0, DEEP_FORM, DEEP_FORM},
@@ -479,6 +536,10 @@ static const struct hostile {
     {"functions within functions", functions_within_functions, false, 256, NULL, MEMORY},
     {"10,000 filters", many_filters, false, 0, FILTERS, FILTERS},
     {"1,000,000 filters", many_small_filters, false, 0, FILTERS, FILTERS},
+    {"large picture", large_picture, false, 0, NULL, PICTURE},
+    {"large picture in a form", large_picture_in_a_form, false, 0, NULL, PICTURE},
+    {"large picture as a mask", large_picture_as_a_mask, false, 0, NULL, PICTURE},
+    {"states without end", states_without_end, false, 256, NULL, MEMORY},
     {"bomb as content", content_bomb, false, 64, NULL, NULL},
     {"bomb as metadata", metadata_bomb, false, 64, MEMORY, NULL},
     {"bomb in a bomb as metadata", metadata_bomb_in_a_bomb, false, 64, MEMORY, NULL},

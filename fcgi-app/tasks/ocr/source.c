@@ -229,7 +229,9 @@ static int draw_page(void *call, struct error *reterr)
         return error_set(reterr, ERR_INVALID_INPUT, "%s", document_page_detail(&s->document));
     if (page == NULL)
         return set_broken(s, c->number, reterr);
-    int result = raster_page(s->run, page, s->dpi, false, &c->surface, reterr);
+    int result = document_check_pictures(&s->document, c->number, reterr);
+    if (result == 0)
+        result = raster_page(s->run, page, s->dpi, false, &c->surface, reterr);
     g_object_unref(page);
     return result;
 }

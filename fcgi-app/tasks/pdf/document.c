@@ -4,21 +4,23 @@
  */
 #include "tasks/pdf/document.h"
 
+#include <math.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
 
 #include "tasks/pdf/guard.h"
+#include "tasks/pdf/pictures.h"
 #include "tasks/pdf/stream.h"
 
 /* Readers look for it in the first kilobyte, as Adobe's did. */
 #define HEADER_WITHIN 1024
 
 /*
- * Bytes that Poppler gets at a time. zlib makes up to a thousand of one: 32 pieces become 32 MB,
- * and some hundreds where it does so twice.
+ * Bytes that Poppler gets at a time. zlib makes up to a thousand of one: a piece becomes 256 KB,
+ * of which Poppler may make 200 MB, and some MB where zlib does so twice.
  */
-#define PIECE 1024
+#define PIECE 256
 #define PIECE_EXPANDED_TWICE 8
 
 /* Poppler refuses a page of more annotations with these words, and then finds none behind it. */
@@ -128,8 +130,13 @@ int document_open(struct document *d, struct run *run, const char *name, int i,
     if (!has_within(in, HEADER_WITHIN, "%PDF-"))
         return error_set(reterr, ERR_INVALID_INPUT, "The input %s is not a PDF.", in->name);
     bool expands_twice;
-    if (guard_check(run, in, password, &expands_twice, reterr) != 0)
+    qpdf_data qpdf;
+    if (guard_check(run, in, password, &expands_twice, &qpdf, reterr) != 0)
         return -1;
+    if (qpdf != NULL)
+        d->pictures = pictures_new(run, qpdf);
+    if (isnan(run_limit(run, "max_image_megapixels")))
+        g_clear_pointer(&d->pictures, pictures_free);
     return load(d, password, expands_twice ? PIECE_EXPANDED_TWICE : PIECE, reterr);
 }
 
@@ -140,6 +147,7 @@ void document_release(struct document *d)
     if (d->log_handler != 0)
         g_log_remove_handler("Poppler", d->log_handler);
     d->log_handler = 0;
+    g_clear_pointer(&d->pictures, pictures_free);
 }
 
 const char *document_password(const struct run *run)
@@ -163,6 +171,11 @@ const char *document_page_detail(const struct document *d)
     return d->has_crowd ? "The page, or one before it, has more than " ANNOTATIONS_MAX
                           " annotations."
                         : "The page is missing or damaged.";
+}
+
+int document_check_pictures(struct document *d, int number, struct error *reterr)
+{
+    return d->pictures != NULL ? pictures_check(d->pictures, number, reterr) : 0;
 }
 
 int document_explain(const struct document *d, struct error *reterr)

@@ -16,6 +16,7 @@
 #include "tasks/task.h"
 
 struct cJSON;
+struct pictures;
 
 struct document {
     struct run *run;
@@ -26,6 +27,7 @@ struct document {
     int errors;     /* that Poppler has met so far in the file; warnings do not count */
     bool has_crowd; /* of annotations on the page that was asked for last, or on one before */
     unsigned log_handler;
+    struct pictures *pictures; /* NULL: nobody looks at them */
 };
 
 /*
@@ -52,6 +54,12 @@ const char *document_password(const struct run *run);
  */
 PopplerPage *document_page(struct document *d, int number);
 const char *document_page_detail(const struct document *d);
+
+/*
+ * Are the pictures of page `number` within the descriptor's limit max_image_megapixels, if it has
+ * one? Ask before the page is drawn. Errors: ERR_INVALID_INPUT; ERR_STOPPED.
+ */
+int document_check_pictures(struct document *d, int number, struct error *reterr);
 
 /* No page can be read: *reterr says so, and now says why, if the last page was one of too many
  * annotations. Returns -1. */

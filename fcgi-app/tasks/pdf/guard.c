@@ -219,8 +219,9 @@ static bool read_document(struct guard *g, const struct run_input *in, const cha
 }
 
 int guard_check(struct run *run, const struct run_input *in, const char *password,
-                bool *ret_expands_twice, struct error *reterr)
+                bool *ret_expands_twice, qpdf_data *ret_qpdf, struct error *reterr)
 {
+    *ret_qpdf = NULL;
     if (check_filters(in, ret_expands_twice, reterr) != 0)
         return -1;
     struct guard g = {.run = run,
@@ -230,10 +231,13 @@ int guard_check(struct run *run, const struct run_input *in, const char *passwor
                       .fields_max = run_limit(run, "max_form_fields")};
     int result = 0;
 
-    if (read_document(&g, in, password) &&
-        (check_pages(&g, reterr) != 0 || check_form(&g, reterr) != 0))
+    bool is_read = read_document(&g, in, password);
+    if (is_read && (check_pages(&g, reterr) != 0 || check_form(&g, reterr) != 0))
         result = -1;
-    release(&g);
+    if (is_read && result == 0)
+        *ret_qpdf = g.qpdf;
+    else
+        release(&g);
     g_array_unref(g.levels);
     return result;
 }

@@ -10,6 +10,8 @@
 #ifndef PDF_GUARD_H
 #define PDF_GUARD_H
 
+#include <qpdf/qpdf-c.h>
+
 #include "tasks/task.h"
 
 /*
@@ -18,9 +20,10 @@
  * for each field of a form. What qpdf cannot read passes: it is not for this to say what is wrong.
  * The descriptor has the limits max_form_depth and max_form_fields. *ret_expands_twice: some stream
  * is compressed and compressed again, so that a kilobyte of it may become a gigabyte.
+ * *ret_qpdf: the document as qpdf has read it, of the caller; NULL when it cannot, and on failure.
  * Errors: ERR_INVALID_INPUT; ERR_STOPPED.
  */
 int guard_check(struct run *run, const struct run_input *in, const char *password,
-                bool *ret_expands_twice, struct error *reterr);
+                bool *ret_expands_twice, qpdf_data *ret_qpdf, struct error *reterr);
 
 #endif

@@ -26,6 +26,7 @@ struct render {
     struct selection selection;
     double *page_dpi; /* of each selected page that can be read */
     cJSON *rendered, *unreadable;
+    struct error first; /* why a page could not be drawn */
 };
 
 static const cJSON *param(const struct run *run, const char *name)
@@ -137,14 +138,17 @@ static int render_page(struct render *r, int i, struct error *reterr)
 
     if (page == NULL)
         return document_note(r->unreadable, number, document_page_detail(&r->document), reterr);
-    if (raster_page(r->document.run, page, r->page_dpi[i], r->is_transparent, &surface, &error) ==
-        0) {
+    if (document_check_pictures(&r->document, number, &error) == 0 &&
+        raster_page(r->document.run, page, r->page_dpi[i], r->is_transparent, &surface, &error) ==
+            0) {
         r->encode.dpi = r->page_dpi[i];
         add_rendered(r, number, surface);
         result = encode_surface(r->document.run, surface, &r->encode, reterr);
         cairo_surface_destroy(surface);
     } else if (error.code == ERR_INVALID_INPUT) {
         result = document_note(r->unreadable, number, error.detail, reterr);
+        if (r->first.code == ERR_NONE)
+            r->first = error;
     } else {
         *reterr = error;
     }
@@ -170,6 +174,10 @@ static int render_all(struct render *r, struct error *reterr)
         return error_set(reterr, ERR_STOPPED, "The run was stopped.");
     if (cJSON_GetArraySize(r->rendered) > 0)
         return 0;
+    if (r->first.code != ERR_NONE) {
+        *reterr = r->first;
+        return -1;
+    }
     error_set(reterr, ERR_INVALID_INPUT, "None of the pages of the input %s can be read.",
               r->document.input->name);
     return document_explain(&r->document, reterr);

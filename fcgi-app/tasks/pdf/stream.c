@@ -12,7 +12,8 @@
 
 #include "tasks/pdf/deep.h"
 
-#define PIECES_A_LOOK 32 /* at the memory taken */
+/* Bytes between two looks at the memory taken. */
+#define BYTES_A_LOOK 256
 #define MEMORY_SHARE 0.6 /* of the limit: the rest is for what is still being done */
 
 #define PAGE_BYTES 4096
@@ -27,7 +28,7 @@ struct stream {
     double heap_at_first; /* bytes */
     struct rusage at_first;
     size_t piece;
-    unsigned reads;
+    size_t unlooked; /* bytes that may have been read since the last look */
     enum end end;
 };
 
@@ -66,7 +67,10 @@ static enum end look(struct stream *s)
         return STOPPED;
     if (!deep_has_room())
         return TOO_DEEP;
-    return s->reads++ % PIECES_A_LOOK == 0 && !is_within_memory(s) ? TOO_LARGE : GOES_ON;
+    if (s->unlooked < BYTES_A_LOOK)
+        return GOES_ON;
+    s->unlooked = 0;
+    return is_within_memory(s) ? GOES_ON : TOO_LARGE;
 }
 
 static gssize read_unless_ended(GInputStream *stream, void *bytes, gsize size,
@@ -74,6 +78,7 @@ static gssize read_unless_ended(GInputStream *stream, void *bytes, gsize size,
 {
     struct stream *s = (struct stream *)stream;
     s->end = look(s);
+    s->unlooked += s->piece;
     if (s->end == GOES_ON)
         return parent_class->read_fn(stream, bytes, MIN(size, s->piece), cancellable, error);
     g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "the file has to end here");

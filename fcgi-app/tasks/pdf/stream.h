@@ -2,7 +2,7 @@
 /*
  * stream.h - an input's bytes as Poppler reads them: until it has to end
  *
- * Poppler has no way to be interrupted, but it asks for the file's bytes all the time, a kilobyte
+ * Poppler has no way to be interrupted, but it asks for the file's bytes all the time, a piece
  * at a time. When the run has to stop, or goes too deep, or takes too much memory, the file ends:
  * what is being done then ends within moments.
  */

@@ -384,7 +384,7 @@ static void test_an_avif_is_written_and_read(void **state)
     bytes_release(&in);
 }
 
-/* Written by libvips where libheif has an encoder of HEVC, as Debian's has. */
+/* Written by libvips: Debian's libheif has an encoder of HEVC. */
 static void test_a_heic_is_read(void **state)
 {
     VipsImage *original = gradient(160, 120);
@@ -395,13 +395,9 @@ static void test_a_heic_is_read(void **state)
     struct outcome o = transform(png, "{\"format\":\"avif\"}");
     outcome_release(&o); /* the plug-in is loaded now */
     bytes_release(&png);
-    if (vips_heifsave_buffer(original, &data, &in.size, "compression",
-                             VIPS_FOREIGN_HEIF_COMPRESSION_HEVC, "Q", 90, NULL) != 0) {
-        print_message("no HEIC is read: libheif cannot encode one here\n");
-        vips_error_clear();
-        g_object_unref(original);
-        skip();
-    }
+    assert_int_equal(vips_heifsave_buffer(original, &data, &in.size, "compression",
+                                          VIPS_FOREIGN_HEIF_COMPRESSION_HEVC, "Q", 90, NULL),
+                     0);
     in.data = data;
     o = compute(fake_run_new(TRANSFORM, "{\"format\":\"png\"}"), in, "image/heic");
     if (o.image == NULL)

@@ -46,6 +46,7 @@ DAEMONS = ("nginx", "hub", "runner", "compute", "api", "postgres")
 # What nginx tells a pool of a request from this host: for tests that speak FastCGI themselves.
 FROM_HERE = {"SERVER_ADDR": "127.0.0.1", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
 MEMORY_FOR_FILES = 3 << 30  # several stacks at a time, each with a log of the database's of up to 1 GiB
+KEPT_CONNECTIONS = 2  # http.kept_connections where a test says nothing else: workers beyond those it counts
 NO_VALUE = "(null)"  # what psql prints for NULL
 
 
@@ -200,7 +201,7 @@ class Stack:
         # No test has the machine lose its power; and from processes that die, files are safe without.
         self.env["GANGSAW_FSYNC"] = "off"
         # As many slots as are asked for, whatever the memory of the machine.
-        options = {"server_memory": "1024G", **options}
+        options = {"server_memory": "1024G", "http_kept_connections": KEPT_CONNECTIONS, **options}
         self.env.update({f"GANGSAW_{k.upper()}": str(v) for k, v in options.items()})
         if VARIANT:
             self.env["GANGSAW_BUILD"] = VARIANT

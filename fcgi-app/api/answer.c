@@ -51,7 +51,7 @@ void answer_add_result(struct http_response *res, const char *result)
     struct strbuf ascii = STRBUF_INIT;
     add_ascii(&ascii, result, size);
     if (ascii.size <= ANSWER_RESULT_HEADER_MAX)
-        http_response_header(res, "Gangsaw-Result", "%s", ascii.text);
+        http_response_field(res, "Gangsaw-Result", ascii.text);
     strbuf_release(&ascii);
 }
 

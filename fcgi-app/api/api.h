@@ -122,7 +122,9 @@ int api_use_long(struct api *api, struct error *reterr);
 int64_t api_transfer_deadline(const struct api *api, int64_t size);
 int api_transfer_check(int64_t deadline_us, struct error *reterr);
 
-/* Read one request from `stream`, answer it, log it. -1 when the peer was gone. */
+/* Read one request from `stream`, answer it, log it. -1 when the peer was gone. What it logged at
+ * its end is held back until log_release(): the caller first has the stream send what it still has.
+ */
 int api_serve(struct api *api, struct http_stream *stream, struct arena *a);
 
 #endif

@@ -167,6 +167,8 @@ static int load_one(struct db *db, struct arena *scratch, struct binding *b, int
 int binding_load(struct db *db, struct arena *a, struct binding *binding, struct error *reterr)
 {
     (void)a;
+    if (binding->blob_count == 0)
+        return 0;
     struct arena *scratch = arena_new(); /* of one piece after the other */
     int result = 0;
     for (int i = 0; i < binding->blob_count && result == 0; i++) {

@@ -121,7 +121,7 @@ int download_blob(struct http_request *req, struct api *api, const struct blob_i
         return error_set(reterr, ERR_RANGE_NOT_SATISFIABLE,
                          "Range asks for none of the %lld bytes that there are.", all);
     }
-    http_response_header(res, "ETag", "%s", etag);
+    http_response_field(res, "ETag", etag);
     if (answer == RANGE_NOT_MODIFIED) {
         http_response_json(res, 304, NULL);
         return 0;

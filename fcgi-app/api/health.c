@@ -44,7 +44,7 @@ HANDLER(health_live)
     (void)match;
     (void)errors;
     (void)reterr;
-    http_response_header(res, "Cache-Control", "no-store");
+    http_response_field(res, "Cache-Control", "no-store");
     http_response_body(res, 200, "application/json", body, sizeof(body) - 1);
     return 0;
 }
@@ -114,7 +114,7 @@ HANDLER(health_ready)
     (void)match;
     (void)errors;
     int32_t missing = find_missing(context);
-    http_response_header(res, "Cache-Control", "no-store");
+    http_response_field(res, "Cache-Control", "no-store");
     if (missing == 0) {
         http_response_body(res, 200, "application/json", body, sizeof(body) - 1);
         return 0;

@@ -94,6 +94,17 @@ static void print_workers(struct page *p)
     }
 }
 
+static void print_kept_connections(struct page *p)
+{
+    for (int i = SOURCE_API; i <= SOURCE_COMPUTE; i++) {
+        const cJSON *workers = json_member(p->status[i], "workers"), *worker;
+        int count = 0;
+        cJSON_ArrayForEach(worker, workers) count += cJSON_IsTrue(json_member(worker, "kept"));
+        if (workers)
+            LINE(p, count, "pool", source_names[i]);
+    }
+}
+
 static void print_executors(struct page *p)
 {
     static const char *const states[SOURCE_COUNT][7] = {
@@ -230,6 +241,8 @@ static const struct {
      "Does it answer: the masters of pools api and compute, runner, hub; the last two where there is a database.url.",
      print_processes},
     {"gangsaw_workers", "pool state", "Workers of a pool.", print_workers},
+    {"gangsaw_kept_connections", "pool", "Idle workers that wait for the next request of a kept connection.",
+     print_kept_connections},
     {"gangsaw_executors", "owner class state", "Executors of pool compute and of the runner.", print_executors},
     {"gangsaw_slots", "owner class", "Runs that can be computed at a time.", print_slots},
     {"gangsaw_waiting_runs", "owner class",

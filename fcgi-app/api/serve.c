@@ -4,17 +4,19 @@
  */
 #include <poll.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
 #include "api/handlers.h"
 #include "api/openapi.h"
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/strbuf.h"
 
 #define TRANSFER_BYTES_PER_SECOND (4 << 20) /* the slowest that a transfer may be */
+#define SHORT_BODY 16384                    /* leaves in one write */
 #define STATUS_CLIENT_LEFT 499 /* nginx's number; nobody is there to see it but the log */
 
 /* The catalogue is constant: its answer is printed once. */
@@ -147,12 +149,12 @@ static void count_request(const struct http_request *req, const struct route_mat
     static const char *const methods[] = {"GET",   "HEAD",   "POST",   "PUT",
                                           "PATCH", "DELETE", "OPTIONS"};
     const char *method = "OTHER";
-    char text[16];
+    char text[DECIMAL_SIZE];
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         if (req->method == 1U << i)
             method = methods[i];
     }
-    (void)snprintf(text, sizeof(text), "%d", status);
+    *decimal_integer(text, status) = '\0';
     metrics_observe(METRIC_HTTP_DURATION, (double)(clock_us() - req->arrived_us) / 1e6,
                     match->route ? match->route->pattern : "unknown", method, text);
     /* Who asks whether the server is ready is answered, also where it is not. */
@@ -170,7 +172,18 @@ static void advise_retry(struct http_response *res, const struct error *error)
     }
     if (error->code == ERR_UNAVAILABLE || error->code == ERR_OVERLOADED ||
         error->code == ERR_RATE_LIMITED)
-        http_response_header(res, "Retry-After", "1");
+        http_response_field(res, "Retry-After", "1");
+}
+
+static void add_timing(struct http_response *res, const struct api_trace *t)
+{
+    struct strbuf text = STRBUF_INIT;
+    strbuf_addstr(&text, "queue;dur=");
+    strbuf_add_thousandths(&text, t->queue_us);
+    strbuf_addstr(&text, ", run;dur=");
+    strbuf_add_thousandths(&text, t->run_us);
+    http_response_field(res, "Server-Timing", text.text);
+    strbuf_release(&text);
 }
 
 /* A body that ends early is no mistake of a client that is gone. */
@@ -198,13 +211,14 @@ int api_serve(struct api *api, struct http_stream *stream, struct arena *a)
     else
         route_dispatch(api_routes, authorize, api, req, &res, &match, &error);
     advise_retry(&res, &error);
-    http_response_header(&res, "Server-Timing", "queue;dur=%.3f, run;dur=%.3f",
-                         (double)api->trace.queue_us / 1e3, (double)api->trace.run_us / 1e3);
+    add_timing(&res, &api->trace);
     bool is_sent = false;
     if (error.code != ERR_NONE && has_left(stream))
         error.code = ERR_STOPPED;
     if (error.code != ERR_STOPPED) {
         http_body_discard(req);
+        if (res.source || res.body_size > SHORT_BODY)
+            log_release(); /* sending may take long: the run's line does not wait for it */
         is_sent = http_response_send(&res, req) == 0;
         if (!is_sent && res.failure.code != ERR_NONE)
             error = res.failure; /* of the body's source: the answer was cut off */
@@ -212,6 +226,7 @@ int api_serve(struct api *api, struct http_stream *stream, struct arena *a)
     if (api->gate.leave)
         api->gate.leave(api->gate.context);
     int status = error.code == ERR_STOPPED || !is_sent ? STATUS_CLIENT_LEFT : res.status;
+    log_hold();
     log_request(api, req, &res, &match, &error, status);
     count_request(req, &match, &error, status);
     bool is_parsed = strcmp(req->media_type, "application/json") == 0 ||

@@ -40,7 +40,7 @@ void submit_redirect(struct http_response *res, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(target, sizeof(target), fmt, ap);
     va_end(ap);
-    http_response_header(res, "X-Accel-Redirect", "%s", target);
+    http_response_field(res, "X-Accel-Redirect", target);
     http_response_json(res, 200, NULL);
 }
 

@@ -13,6 +13,7 @@
 #include "api/job_options.h"
 #include "api/negotiate.h"
 #include "api/submit.h"
+#include "base/log.h"
 #include "exec/run_report.h"
 #include "http/prefer.h"
 
@@ -118,6 +119,7 @@ static int compute(struct api *api, const struct http_request *req,
     authorize_run_end(api);
     api->trace.queue_us = ret_outcome->queue_us;
     api->trace.run_us = ret_outcome->run_us;
+    log_hold(); /* until the request's own line, api_serve() */
     run_report(api->config,
                &(struct run_report){.task = run->task->name,
                                     .request_id = req->request_id,

@@ -20,9 +20,10 @@ struct network {
     int bits;
 };
 
+static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+
 static bool parse_address(const char *text, bool *ret_is_v4, struct address *ret_address)
 {
-    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
     struct address a;
     *ret_is_v4 = inet_pton(AF_INET, text, a.bytes + sizeof(mapped)) == 1;
     if (*ret_is_v4)
@@ -116,7 +117,13 @@ bool address_is_in(const char *text, const char *list)
 
 bool address_is_loopback(const char *text)
 {
-    return address_is_in(text, "127.0.0.0/8 ::1");
+    static const struct address v6 = {{[15] = 1}};
+    struct address a;
+    bool is_v4;
+    if (!text || !parse_address(text, &is_v4, &a))
+        return false;
+    bool is_v4_network = memcmp(a.bytes, mapped, sizeof(mapped)) == 0 && a.bytes[12] == 127;
+    return is_v4_network || memcmp(&a, &v6, sizeof(a)) == 0;
 }
 
 bool address_list_is_valid(const char *list)

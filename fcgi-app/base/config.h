@@ -34,6 +34,7 @@ struct config {
     int http_max_params;            /* CGI variables of a request: default 200 */
     int64_t http_max_params_bytes;  /* default 64 KiB */
     double http_io_timeout_seconds; /* a silent peer on the FastCGI connection: default 15 */
+    int http_kept_connections;      /* by idle workers of a pool; auto: 8 a core, at most 32 */
     /* [api] */
     int api_workers; /* auto: 2 a core, at least 8 */
     /* [compute] */

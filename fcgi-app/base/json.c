@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "base/utf8.h"
@@ -397,22 +398,30 @@ int json_parse(struct arena *a, const char *text, size_t size, cJSON **ret_value
     return 0;
 }
 
+static void format_integer(double number, char ret_text[JSON_NUMBER_SIZE])
+{
+    char *at = ret_text;
+    if (signbit(number))
+        *at++ = '-'; /* of zero too */
+    *decimal_digits(at, (uint64_t)fabs(number), 1) = '\0';
+}
+
 void json_format_number(double number, char ret_text[JSON_NUMBER_SIZE])
 {
     char text[JSON_NUMBER_SIZE] = "null";
     bool is_large = fabs(number) > JSON_INTEGER_MAX;
+    if (!is_large && number == trunc(number)) {
+        format_integer(number, ret_text);
+        return;
+    }
     if (!isfinite(number)) {
         memcpy(ret_text, text, sizeof(text));
         return;
     }
-    if (!is_large && number == trunc(number)) {
-        (void)snprintf(text, sizeof(text), "%.0f", number);
-    } else {
-        for (int digits = 15; digits <= 17; digits++) {
-            (void)snprintf(text, sizeof(text), "%.*g", digits, number);
-            if (strtod(text, NULL) == number)
-                break;
-        }
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof(text), "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            break;
     }
     char *point = strchr(text, localeconv()->decimal_point[0]);
     if (point)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -19,10 +20,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/redact.h"
+#include "base/self.h"
 #include "base/utf8.h"
 
 #define LINE_MAX_BYTES 4096 /* with its newline */
+_Static_assert(LINE_MAX_BYTES <= PIPE_BUF, "a line is written, and held, as a whole");
 #define WRITE_TRIES 8
 #define WRITE_WAIT_MS 50 /* for a pipe that is full: a log must not hang its writer */
 #define NUMBER_MAX 1e15  /* beyond it three decimals mean nothing */
@@ -31,6 +35,12 @@ static struct {
     const char *process;
     enum log_level level;
 } settings = {"gangsaw", LOG_INFO};
+
+static struct {
+    char text[PIPE_BUF];
+    size_t size;
+    bool is_holding;
+} held;
 
 static const char *const level_names[] = {
     [LOG_DEBUG] = "debug",
@@ -116,9 +126,10 @@ static size_t escape(const char *text, char ret[8], size_t *ret_length)
 /* How many characters from here on need no escape: nearly all, so they are copied at a stretch. */
 static size_t plain_length(const char *text, size_t most)
 {
+    static const bool is_plain[256] = {
+        [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
     size_t length = 0;
-    while (length < most && text[length] >= 0x20 && text[length] < 0x7f && text[length] != '"' &&
-           text[length] != '\\')
+    while (length < most && is_plain[(unsigned char)text[length]])
         length++;
     return length;
 }
@@ -147,39 +158,31 @@ static void put_string(struct line *l, const char *text, size_t size_limit)
     put_text(l, "\"");
 }
 
-/* As many digits as it has, at least `width`. By hand: each request writes lines, and snprintf()
- * would take most of the time that they cost. */
-static void put_digits(struct line *l, uint64_t number, int width)
+/* Field names, levels and processes are the program's own words. */
+static void put_word(struct line *l, const char *before, const char *word, const char *after)
 {
-    char text[24];
-    size_t at = sizeof(text);
-    do {
-        text[--at] = (char)('0' + number % 10);
-        number /= 10;
-        width--;
-    } while (number > 0 || width > 0);
-    put(l, text + at, sizeof(text) - at);
+    put_text(l, before);
+    put_text(l, word);
+    put_text(l, after);
 }
 
 static void put_integer(struct line *l, int64_t integer)
 {
-    if (integer < 0)
-        put_text(l, "-");
-    put_digits(l, integer < 0 ? -(uint64_t)integer : (uint64_t)integer, 1);
+    char text[DECIMAL_SIZE];
+    put(l, text, (size_t)(decimal_integer(text, integer) - text));
 }
 
 static void put_number(struct line *l, double number)
 {
+    char text[DECIMAL_SIZE];
     if (!isfinite(number) || fabs(number) > NUMBER_MAX) {
         put_text(l, "null"); /* JSON has no other word for it */
         return;
     }
     int64_t thousandths = (int64_t)(fabs(number) * 1000 + 0.5);
-    if (number < 0 && thousandths > 0)
-        put_text(l, "-");
-    put_integer(l, thousandths / 1000);
-    put_text(l, ".");
-    put_digits(l, (uint64_t)thousandths % 1000, 3);
+    if (number < 0)
+        thousandths = -thousandths;
+    put(l, text, (size_t)(decimal_thousandths(text, thousandths) - text));
 }
 
 /* RFC 3339. The date by Howard Hinnant's civil_from_days, for days since 1970 that are not
@@ -200,19 +203,20 @@ static void put_time(struct line *l, int64_t now_us)
     const struct {
         int64_t number;
         int width;
-        const char *end;
-    } parts[] = {{year, 4, "-"},
-                 {month, 2, "-"},
-                 {day, 2, "T"},
-                 {second / 3600, 2, ":"},
-                 {second / 60 % 60, 2, ":"},
-                 {second % 60, 2, "."},
-                 {now_us % 1000000, 6, "Z\""}};
-    put_text(l, "\"");
+        char end;
+    } parts[] = {{year, 4, '-'},
+                 {month, 2, '-'},
+                 {day, 2, 'T'},
+                 {second / 3600, 2, ':'},
+                 {second / 60 % 60, 2, ':'},
+                 {second % 60, 2, '.'},
+                 {now_us % 1000000, 6, 'Z'}};
+    char text[64], *at = text;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        put_digits(l, (uint64_t)parts[i].number, parts[i].width);
-        put_text(l, parts[i].end);
+        at = decimal_digits(at, (uint64_t)parts[i].number, parts[i].width);
+        *at++ = parts[i].end;
     }
+    put(l, text, (size_t)(at - text));
 }
 
 static bool is_left_out(const struct log_field *f)
@@ -227,9 +231,7 @@ static void put_field(struct line *l, const struct log_field *f)
     if (is_left_out(f))
         return;
     size_t before = l->size;
-    put_text(l, ",");
-    put_string(l, f->name, LINE_MAX_BYTES);
-    put_text(l, ":");
+    put_word(l, ",\"", f->name, "\":");
     if (f->kind == LOG_KIND_STR)
         put_string(l, f->str, l->string_limit);
     else if (f->kind == LOG_KIND_INT || f->kind == LOG_KIND_COUNT)
@@ -249,14 +251,12 @@ static void compose(struct line *l, size_t string_limit, int64_t now_us, enum lo
     l->limit = sizeof(l->text) - 2;
     l->string_limit = string_limit;
     l->is_full = false;
-    put_text(l, "{\"time\":");
+    put_text(l, "{\"time\":\"");
     put_time(l, now_us);
-    put_text(l, ",\"level\":");
-    put_string(l, level_names[level], LINE_MAX_BYTES);
-    put_text(l, ",\"process\":");
-    put_string(l, settings.process, LINE_MAX_BYTES);
+    put_word(l, "\",\"level\":\"", level_names[level], "\"");
+    put_word(l, ",\"process\":\"", settings.process, "\"");
     put_text(l, ",\"pid\":");
-    put_integer(l, getpid());
+    put_integer(l, self_pid());
     put_field(l, &(const struct log_field)LOG_STR("message", message));
     for (const struct log_field *f = fields; f->kind != LOG_KIND_END && !l->is_full; f++)
         put_field(l, f);
@@ -265,7 +265,7 @@ static void compose(struct line *l, size_t string_limit, int64_t now_us, enum lo
 }
 
 /* One write in all but name: a remainder is sent after it only where a full pipe took a part. */
-static void write_line(const char *text, size_t size)
+static void write_lines(const char *text, size_t size)
 {
     for (int i = 0; i < WRITE_TRIES && size > 0; i++) {
         ssize_t n = write(STDERR_FILENO, text, size);
@@ -280,6 +280,33 @@ static void write_line(const char *text, size_t size)
             return;
         }
     }
+}
+
+static void write_held(void)
+{
+    write_lines(held.text, held.size);
+    held.size = 0;
+}
+
+void log_hold(void)
+{
+    held.is_holding = true;
+}
+
+void log_release(void)
+{
+    int saved = errno;
+    held.is_holding = false;
+    write_held();
+    errno = saved;
+}
+
+static void hold(const struct line *l)
+{
+    if (l->size > sizeof(held.text) - held.size)
+        write_held();
+    memcpy(held.text + held.size, l->text, l->size);
+    held.size += l->size;
 }
 
 void log_fields(enum log_level level, const char *message, const struct log_field *fields)
@@ -304,6 +331,11 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
         compose(&l, fits, now_us, level, message, fields);
     }
     redact_keys(l.text, l.size);
-    write_line(l.text, l.size);
+    if (held.is_holding && level < LOG_ERROR) {
+        hold(&l);
+    } else { /* an error may be the last that the process says */
+        write_held();
+        write_lines(l.text, l.size);
+    }
     errno = saved;
 }

@@ -50,6 +50,15 @@ struct log_field {
 
 /* `process` is a static string, "master", "worker" …; lines below `level` are dropped. */
 void log_init(const char *process, enum log_level level);
+/*
+ * Between the two, lines are kept as far as a write(2) on a pipe is whole, and leave together: what
+ * a request says at its end is one write, and that does not keep its answer waiting. Only for the
+ * moments of a request's end: whoever is killed meanwhile has not said them. An error waits for
+ * nothing, and takes along what is held.
+ */
+void log_hold(void);
+void log_release(void); /* fine without log_hold() */
+
 void log_fields(enum log_level level, const char *message, const struct log_field *fields);
 
 #endif

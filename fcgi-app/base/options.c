@@ -51,6 +51,11 @@ static int64_t auto_queue_length(const struct config *cfg)
     return 8 * cfg->cores;
 }
 
+static int64_t auto_kept_connections(const struct config *cfg)
+{
+    return cfg->cores < 4 ? 8 * cfg->cores : 32; /* of pool api each may open one to the database */
+}
+
 static int64_t auto_api_workers(const struct config *cfg)
 {
     return cfg->cores > 4 ? 2 * cfg->cores : 8;
@@ -104,6 +109,9 @@ const struct option options[] = {
      .help = "Most bytes of all CGI variables of a request."},
     {OPTION(http, io_timeout_seconds), KIND_SECONDS, .fallback = "15", .min = 0.1, .max = 600,
      .help = "How long a peer may be silent in the middle of a request or an answer."},
+    {OPTION(http, kept_connections), KIND_INT, .fallback = "auto", .min = 0, .max = 4096,
+     .help = "Connections of nginx's that idle workers of a pool may keep, which has as many workers more; auto is 8 a core, at most 32.",
+     .auto_value = auto_kept_connections},
 
     {OPTION(api, workers), KIND_INT, .fallback = "auto", .min = 1, .max = 1024,
      .help = "Worker processes; auto is two a core, at least 8.", .auto_value = auto_api_workers},

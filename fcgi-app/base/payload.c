@@ -121,7 +121,7 @@ static int write_memfd(struct payload *p, const unsigned char *bytes, size_t siz
 
 int payload_append(struct payload *p, const void *bytes, size_t size, struct error *reterr)
 {
-    if (payload_reserve(p, size, reterr) != 0)
+    if (size > p->capacity - p->size && payload_reserve(p, size, reterr) != 0)
         return -1;
     if (p->fd >= 0 && size >= WRITE_MIN) {
         if (write_memfd(p, bytes, size, reterr) != 0)

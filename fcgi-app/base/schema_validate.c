@@ -17,7 +17,7 @@
 
 struct check {
     struct field_errors *errors;
-    struct arena *scratch;
+    struct arena *scratch; /* NULL until it is needed: see scratch_of() */
     struct strbuf canonical;
     bool is_trial; /* errors are not reported, only known */
     bool has_failed;
@@ -44,6 +44,14 @@ fail(struct check *c, const struct schema_path *path, const char *fmt, ...)
     (void)vsnprintf(detail, sizeof(detail), fmt, ap);
     va_end(ap);
     field_errors_add(c->errors, schema_path_text(c->errors->arena, path), "%s", detail);
+}
+
+/* Most schemas need none. */
+static struct arena *scratch_of(struct check *c)
+{
+    if (!c->scratch)
+        c->scratch = arena_new();
+    return c->scratch;
 }
 
 /* Nothing more to learn: a trial ends at its first error. */
@@ -75,11 +83,12 @@ static bool has_value(struct check *c, const struct schema_values *values, const
 {
     if (!(values->types & schema_type_of(value)))
         return false;
+    struct arena *scratch = scratch_of(c);
     strbuf_reset(&c->canonical);
-    schema_canonical(&c->canonical, c->scratch, value);
+    schema_canonical(&c->canonical, scratch, value);
     bool found = bsearch(c->canonical.text, values->texts, values->count, sizeof(*values->texts),
                          text_compare) != NULL;
-    arena_reset(c->scratch);
+    arena_reset(scratch);
     return found;
 }
 
@@ -182,10 +191,11 @@ static void check_array(struct check *c, const struct schema *s, const cJSON *va
     check_count(c, &s->min_items, &s->max_items, i, "item", path);
     if (!s->has_unique_items)
         return;
-    if (schema_find_equal_items(c->scratch, value, &first, &second))
+    struct arena *scratch = scratch_of(c);
+    if (schema_find_equal_items(scratch, value, &first, &second))
         fail(c, path, "must not have equal items, but items %zu and %zu (counted from 0) are equal",
              first, second);
-    arena_reset(c->scratch);
+    arena_reset(scratch);
 }
 
 static void fail_unknown(struct check *c, const struct schema *s, const char *name,
@@ -350,7 +360,6 @@ int schema_validate(const struct schema *s, cJSON *instance, const char *pointer
     struct schema_path root = {.name = pointer};
     struct check c = {
         .errors = errors,
-        .scratch = arena_new(),
         .canonical = STRBUF_INIT,
         .seen = arena_alloc(errors->arena, s->seen_max * sizeof(bool)),
         .defaults_left = JSON_VALUES_MAX,

@@ -5,20 +5,22 @@
 #include "base/strbuf.h"
 
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "base/log.h"
 #include "base/utf8.h"
+
+#define SPARE 256 /* nearly all texts are brief: allocated once */
 
 static void reserve(struct strbuf *sb, size_t more)
 {
     if (sb->capacity > sb->size && sb->capacity - sb->size > more)
         return;
     size_t wanted = sb->size + more + 1;
-    size_t capacity = wanted + wanted / 2 + 64;
+    size_t capacity = wanted + wanted / 2 + SPARE;
     char *text = wanted > more && capacity > wanted ? malloc(capacity) : NULL;
     if (!text) {
         log_write(LOG_ERROR, "out of memory", LOG_INT("size_bytes", (int64_t)more));
@@ -65,7 +67,21 @@ void strbuf_addstr(struct strbuf *sb, const char *text)
 
 void strbuf_addch(struct strbuf *sb, char c)
 {
-    strbuf_add(sb, &c, 1);
+    reserve(sb, 1);
+    sb->text[sb->size++] = c;
+    sb->text[sb->size] = '\0';
+}
+
+void strbuf_add_integer(struct strbuf *sb, int64_t number)
+{
+    char text[DECIMAL_SIZE];
+    strbuf_add(sb, text, (size_t)(decimal_integer(text, number) - text));
+}
+
+void strbuf_add_thousandths(struct strbuf *sb, int64_t number)
+{
+    char text[DECIMAL_SIZE];
+    strbuf_add(sb, text, (size_t)(decimal_thousandths(text, number) - text));
 }
 
 void strbuf_addf(struct strbuf *sb, const char *fmt, ...)

@@ -9,6 +9,7 @@
 #define BASE_STRBUF_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct strbuf {
     char *text;
@@ -26,6 +27,8 @@ void strbuf_reset(struct strbuf *sb); /* empty, memory kept */
 void strbuf_add(struct strbuf *sb, const void *bytes, size_t size);
 void strbuf_addstr(struct strbuf *sb, const char *text);
 void strbuf_addch(struct strbuf *sb, char c);
+void strbuf_add_integer(struct strbuf *sb, int64_t number);
+void strbuf_add_thousandths(struct strbuf *sb, int64_t number); /* "0.012" for 12 */
 void strbuf_addf(struct strbuf *sb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*

@@ -95,6 +95,15 @@
 int job_check_batch(struct db *db, struct arena *a, const struct job_batch *batch,
                     struct error *reterr);
 
+/* Is there nothing to it but to be queued? Then job_store_one() gives the rows that the statement
+ * for batches would. */
+bool job_is_plain(const struct job_new *job);
+int job_store_one(struct db *db, struct arena *a, const char *tenant, const struct job_new *job,
+                  const struct db_rows **ret_rows, struct error *reterr);
+
+/* 0 for what is not positive, or too large. */
+int64_t job_seconds_us(double seconds);
+
 /* Microseconds of milliseconds; -1 for NaN and for what is out of range. */
 int64_t job_us(double ms);
 

@@ -170,7 +170,7 @@ static bool has_unique(const struct slice *s)
     return false;
 }
 
-static int64_t seconds_us(double seconds)
+int64_t job_seconds_us(double seconds)
 {
     return seconds > 0 && seconds < 1e9 ? llround(seconds * 1e6) : 0;
 }
@@ -192,13 +192,13 @@ static void fill_values(struct arena *a, const char *tenant, const struct slice 
 
     for (int i = 0; i < n; i++) {
         const struct job_new *job = &s->jobs[s->waiting[i]];
-        int64_t timeout_us = seconds_us(job->timeout_seconds);
+        int64_t timeout_us = job_seconds_us(job->timeout_seconds);
         task[i] = job->task;
         lane[i] = job->lane;
         params[i] = job->params;
         priority[i] = job->priority;
         run_at[i] = job->run_at_us;
-        delay[i] = seconds_us(job->delay_seconds);
+        delay[i] = job_seconds_us(job->delay_seconds);
         max_attempts[i] = job->max_attempts;
         timeout[i] = timeout_us > 0 ? timeout_us : -1;
         unique_key[i] = job->unique_key;
@@ -237,7 +237,7 @@ int job_compare_ids(const void *one, const void *two)
 static struct job_stored as_stored(const struct job_new *job, int64_t id, int64_t now_us)
 {
     int64_t ready_us =
-        job->run_at_us > 0 ? job->run_at_us : now_us + seconds_us(job->delay_seconds);
+        job->run_at_us > 0 ? job->run_at_us : now_us + job_seconds_us(job->delay_seconds);
     return (struct job_stored){.id = id,
                                .is_new = true,
                                .created_us = now_us,
@@ -318,6 +318,12 @@ static int store_slice(struct batch *b, struct slice *s, struct error *reterr)
 {
     struct db_value values[STORE_VALUES];
     const struct db_rows *rows;
+    const struct job_new *first = &s->jobs[s->waiting[0]];
+    if (s->count == 1 && job_is_plain(first)) {
+        if (job_store_one(b->db, b->arena, b->tenant, first, &rows, reterr) != 0)
+            return -1;
+        return take_stored(b, s, rows, reterr);
+    }
     fill_values(b->arena, b->tenant, s, values);
     if (db_query(b->db, b->arena, &store_statement, values, STORE_VALUES, &rows, reterr) != 0)
         return -1;

@@ -6,10 +6,9 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#define INT_TEXT_MAX 20 /* of an int64_t, with its sign */
+#include "base/decimal.h"
 
 struct db_value db_text(const char *text)
 {
@@ -44,17 +43,15 @@ struct db_value db_bytes(const void *bytes, size_t size)
 
 struct db_value db_ints(struct arena *a, const int64_t *values, int count)
 {
-    size_t capacity = (size_t)count * (INT_TEXT_MAX + 1) + 3;
-    char *text = arena_alloc(a, capacity);
-    size_t used = 0;
-    text[used++] = '{';
+    char *text = arena_alloc(a, (size_t)count * (DECIMAL_SIZE + 1) + 3), *to = text;
+    *to++ = '{';
     for (int i = 0; i < count; i++) {
-        int size =
-            snprintf(text + used, capacity - used, "%s%" PRId64, i > 0 ? "," : "", values[i]);
-        used += (size_t)size;
+        if (i > 0)
+            *to++ = ',';
+        to = decimal_integer(to, values[i]);
     }
-    text[used++] = '}';
-    text[used] = '\0';
+    *to++ = '}';
+    *to = '\0';
     return db_text(text);
 }
 

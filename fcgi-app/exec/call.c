@@ -42,6 +42,13 @@ void call_release(struct call *c)
     }
 }
 
+int call_send(struct call *c, int fd, struct payload *order, size_t body_size, struct error *reterr)
+{
+    c->fd = fd;
+    call_begin(c, clock_us());
+    return wire_send(fd, WIRE_RUN, c->run, order, body_size, reterr);
+}
+
 int call_connect(struct call *c, int address_fd, struct payload *order, size_t body_size,
                  struct error *reterr)
 {
@@ -58,8 +65,7 @@ int call_connect(struct call *c, int address_fd, struct payload *order, size_t b
         (void)error_set(reterr, ERR_UNAVAILABLE, "No executor takes runs at the moment.");
         return error_cause(reterr, "call: connect: %s", strerror(errno));
     }
-    call_begin(c, clock_us());
-    return wire_send(c->fd, WIRE_RUN, c->run, order, body_size, reterr);
+    return call_send(c, c->fd, order, body_size, reterr);
 }
 
 static bool media_type_is_declared(const struct task_slot *slot, const char *media_type)

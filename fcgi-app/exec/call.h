@@ -44,6 +44,10 @@ void call_init(struct call *c, struct arena *a, const struct task_desc *task, ui
 /* Close what it holds; outputs stay with the arena. */
 void call_release(struct call *c);
 
+/* Send the order on `fd`, which is the call's from now on, and begin. Errors: of wire_send(). */
+int call_send(struct call *c, int fd, struct payload *order, size_t body_size,
+              struct error *reterr);
+
 /*
  * Connect to the executor that listens at `address_fd`, send the order and begin the call. Errors:
  * ERR_UNAVAILABLE when it does not take it; others are ours.

@@ -19,6 +19,7 @@
 #define EXIT_STATUS_WAIT_MS 1000 /* for the master to have reaped a dead executor */
 #define START_ATTEMPTS 5         /* executors that may die before they start the run */
 #define START_US 2000000         /* an idle executor takes its run, or is none */
+#define AHEAD_US 3000            /* one that computes comes to it soon, or another one is asked */
 #define LINGER_MS 1000           /* for an executor to give memory back before its next run */
 #define LOOK_AGAIN_US 1000000    /* who was to ring may have been killed before it did */
 
@@ -31,6 +32,9 @@ struct wait {
     pid_t process;          /* which that is */
     size_t resident_before; /* its memory before the run, by its own words */
     int64_t queue_deadline_us, start_deadline_us, run_deadline_us, kill_at_us, sample_at_us;
+    bool is_ahead;     /* other runs may come before it */
+    bool is_overtaken; /* withdrawn: its executor did not come to it soon */
+    bool had_link;     /* its connection was kept from an earlier run */
     bool has_begun, is_stopping, was_withdrawn, peer_left, watch_fired;
     struct error reason; /* why it is being stopped, or has failed */
 };
@@ -95,31 +99,25 @@ static void on_peer_left(struct wait *w)
     give_up(w);
 }
 
-/* Whoever has taken the order: the executor that was handed out, or its successor if that one has
- * died since. */
-static void follow_executor(struct wait *w)
+/* The process that the order was sent to has been reaped. Its successor is not to answer for it:
+ * the other end of the connection may have been passed on, and be open somewhere. */
+static bool has_gone(const struct wait *w)
 {
-    pid_t pid = atomic_load(&gang_executor(w->gang, w->executor)->pid);
-    if (pid == 0 || pid == w->process)
-        return;
-    w->process = pid;
-    if (w->call.statm_fd >= 0)
-        close(w->call.statm_fd);
-    w->call.statm_fd = -1;
+    return atomic_load(&gang_executor(w->gang, w->executor)->pid) != w->process;
 }
 
-static bool is_executor(struct wait *w, pid_t pid)
+/* What it sent before has come by now. */
+static void on_gone(struct wait *w)
 {
-    if (pid != w->process)
-        follow_executor(w);
-    return pid == w->process;
+    if (poll(&(struct pollfd){.fd = w->call.fd, .events = POLLIN}, 1, 0) <= 0)
+        w->call.state = CALL_LOST;
 }
 
 static void on_message(struct wait *w)
 {
     struct error why = {0};
     int result = call_receive(&w->call, &why);
-    if (result == 0 && w->call.state != CALL_LOST && !is_executor(w, w->call.executor))
+    if (result == 0 && w->call.state != CALL_LOST && w->call.executor != w->process)
         result = error_internal(&why, "compute: a message of a process that is not the executor");
     if (result == 0)
         return;
@@ -137,8 +135,6 @@ static void check_usage(struct wait *w, int64_t now_us)
                                      .warm = w->request->warm_bytes,
                                      .passed = w->request->body->size +
                                                SANDBOX_FILE_BYTES(task->output_bytes)};
-    w->sample_at_us = now_us + SAMPLE_US;
-    follow_executor(w);
     if (verdict_is_over_memory(&allowed, w->process, &w->call.statm_fd, &w->call.peak_bytes))
         (void)verdict_over_memory(task->memory_bytes, &w->reason);
     else if (verdict_threads(w->process) > VERDICT_THREADS_MAX)
@@ -149,12 +145,65 @@ static void check_usage(struct wait *w, int64_t now_us)
     w->kill_at_us = now_us;
 }
 
-/* A run that has not begun by now never will: the next executor may. */
+static int64_t run_us_at_most(const struct wait *w)
+{
+    return (int64_t)(w->request->seconds * 1e6);
+}
+
+static void note_begun(struct wait *w, int64_t now_us)
+{
+    struct call *c = &w->call;
+    if (w->is_ahead && !w->has_begun)
+        c->started_us = control_begun_us(control_of(w), c->run, c->started_us, now_us);
+    w->has_begun = true;
+}
+
+/* The run ahead was not waiting for others any more. */
+static void enter_running(struct wait *w)
+{
+    w->run_deadline_us = w->call.started_us + run_us_at_most(w);
+    w->resident_before = atomic_load(&control_of(w)->resident);
+    gang_place_enter(w->place, PLACE_RUNNING, w->call.run, w->executor);
+}
+
+/* Was it handed an idle executor, and another's run came to that one first? */
+static bool is_behind_another(const struct wait *w)
+{
+    uint64_t run = atomic_load(&control_of(w)->run);
+    return run != 0 && run != w->call.run && turn_is_shared(w->gang, w->place);
+}
+
+/* A run that has not begun by now goes to the next executor. One that has nothing else to do never
+ * will begin it. */
 static void check_start(struct wait *w, int64_t now_us)
 {
-    w->sample_at_us = now_us + SAMPLE_US;
-    if (now_us >= w->start_deadline_us && control_withdraw(control_of(w), w->call.run))
+    bool has_left = has_gone(w), is_late = now_us >= w->start_deadline_us;
+    w->sample_at_us = now_us + AHEAD_US;
+    if (!has_left && !is_late && (w->is_ahead || !is_behind_another(w)))
+        return;
+    if (!control_withdraw(control_of(w), w->call.run))
+        return;
+    w->is_overtaken = w->is_ahead || (!has_left && turn_is_shared(w->gang, w->place));
+    w->call.state = CALL_LOST;
+    if (!w->is_overtaken)
         end_executor(w);
+}
+
+static void sample(struct wait *w, int64_t now_us)
+{
+    if (!control_has_begun(control_of(w), w->call.run)) {
+        check_start(w, now_us);
+        return;
+    }
+    bool is_news = !w->has_begun;
+    w->sample_at_us = now_us + SAMPLE_US;
+    note_begun(w, now_us);
+    if (has_gone(w))
+        on_gone(w);
+    else if (is_news && w->is_ahead)
+        enter_running(w);
+    else if (!is_news)
+        check_usage(w, now_us);
 }
 
 static void on_time(struct wait *w)
@@ -169,10 +218,7 @@ static void on_time(struct wait *w)
         (void)verdict_timed_out(w->request->seconds_limit, w->request->seconds, &w->reason);
         give_up(w);
     } else if (now_us >= w->sample_at_us) {
-        if (control_has_begun(control_of(w), w->call.run))
-            check_usage(w, now_us);
-        else
-            check_start(w, now_us);
+        sample(w, now_us);
     }
 }
 
@@ -188,16 +234,19 @@ static int64_t next_deadline_us(const struct wait *w)
 static void wait_for(struct wait *w, int fd, int64_t deadline_us, bool *ret_readable,
                      bool *ret_peer_left)
 {
-    struct pollfd fds[3] = {{.fd = fd, .events = POLLIN},
+    struct pollfd fds[4] = {{.fd = fd, .events = POLLIN},
                             {.fd = w->peer_left ? -1 : w->request->peer_fd, .events = POLLRDHUP},
-                            {.fd = w->watch_fired ? -1 : w->request->watch.fd, .events = POLLIN}};
-    bool is_any = poll(fds, 3, clock_poll_ms(deadline_us)) > 0;
+                            {.fd = w->watch_fired ? -1 : w->request->watch.fd, .events = POLLIN},
+                            {.fd = gang_links(w->gang)->epoll_fd, .events = POLLIN}};
+    bool is_any = poll(fds, 4, clock_poll_ms(deadline_us)) > 0;
     *ret_readable = is_any && fds[0].revents;
     *ret_peer_left = is_any && fds[1].revents;
     if (is_any && fds[2].revents) {
         w->watch_fired = true;
         w->request->watch.on_ready(w->request->watch.context);
     }
+    if (is_any && fds[3].revents && !fds[0].revents) /* `fd` may be one of them */
+        gang_look_at_links(w->gang);
 }
 
 /* Until the call has ended or is lost. */
@@ -206,9 +255,11 @@ static void wait_for_end(struct wait *w)
     bool is_readable, left;
     while (w->call.state == CALL_STARTED) {
         wait_for(w, w->call.fd, next_deadline_us(w), &is_readable, &left);
-        if (is_readable)
+        if (is_readable) { /* all of it first: it may be the end */
             on_message(w);
-        if (left && w->call.state == CALL_STARTED)
+            continue;
+        }
+        if (left)
             on_peer_left(w);
         on_time(w);
     }
@@ -235,7 +286,6 @@ static int wait_for_turn(struct wait *w, struct error *reterr)
         else
             turn_look(w->gang, w->place);
     }
-    w->process = atomic_load(&gang_executor(w->gang, w->executor)->taking);
     return 0;
 }
 
@@ -267,50 +317,81 @@ static int conclude(struct wait *w, struct error *reterr)
 static void wait_for_run(struct wait *w)
 {
     int64_t now_us = w->call.started_us;
-    w->start_deadline_us = now_us + START_US;
-    w->run_deadline_us = now_us + (int64_t)(w->request->seconds * 1e6);
-    w->sample_at_us = now_us + SAMPLE_US;
-    gang_place_enter(w->place, PLACE_RUNNING, w->call.run, w->executor);
+    if (w->is_ahead) {
+        int64_t step_us = run_us_at_most(w) < AHEAD_US ? run_us_at_most(w) : AHEAD_US;
+        int64_t soon_us = now_us + AHEAD_US;
+        w->start_deadline_us = soon_us < w->queue_deadline_us ? soon_us : w->queue_deadline_us;
+        w->run_deadline_us = INT64_MAX; /* counts from its beginning */
+        w->sample_at_us = now_us + step_us;
+    } else {
+        w->start_deadline_us = now_us + START_US;
+        w->run_deadline_us = now_us + run_us_at_most(w);
+        w->sample_at_us = now_us + AHEAD_US;
+        gang_place_enter(w->place, PLACE_RUNNING, w->call.run, w->executor);
+    }
     wait_for_end(w);
-    w->has_begun = w->call.state == CALL_ENDED || control_has_begun(control_of(w), w->call.run);
+    if (w->call.state == CALL_ENDED || control_has_begun(control_of(w), w->call.run))
+        note_begun(w, clock_us());
     /* Whoever hung up is dead, or was taken over. */
-    if (w->call.state != CALL_ENDED && !w->was_withdrawn)
+    if (w->call.state != CALL_ENDED && !w->was_withdrawn && !w->is_overtaken)
         end_executor(w);
+}
+
+static int send_order(struct wait *w, size_t body_size, struct error *reterr)
+{
+    w->process = atomic_load(&gang_executor(w->gang, w->executor)->pid);
+    if (w->process == 0)
+        return error_set(reterr, ERR_UNAVAILABLE, "No executor takes runs at the moment.");
+    int fd = links_take(gang_links(w->gang), w->executor, w->process);
+    w->had_link = fd >= 0;
+    if (w->had_link)
+        return call_send(&w->call, fd, w->request->body, body_size, reterr);
+    return call_connect(&w->call, gang_address_fd(w->gang, w->executor), w->request->body,
+                        body_size, reterr);
 }
 
 /* One attempt with one executor; false when it was none that began the run. */
 static bool try_executor(struct wait *w, size_t body_size, int *ret_result, struct error *reterr)
 {
+    w->is_ahead = turn_seat(w->place) > 0 || turn_is_shared(w->gang, w->place);
+    w->is_overtaken = false;
+    gang_place_enter(w->place, PLACE_WAITING, w->call.run, -1);
     control_offer(control_of(w), w->call.run);
     w->resident_before = atomic_load(&control_of(w)->resident);
-    *ret_result = call_connect(&w->call, gang_address_fd(w->gang, w->executor), w->request->body,
-                               body_size, reterr);
+    *ret_result = send_order(w, body_size, reterr);
     if (*ret_result == 0) {
         wait_for_run(w);
+        /* It leaves with those that it had; an idle one takes what comes. */
+        if (w->is_ahead && !w->has_begun && !atomic_load(&w->place->wants_idle))
+            w->is_overtaken = true;
         if (w->is_stopping || w->has_begun)
             *ret_result = conclude(w, reterr);
         return w->is_stopping || w->has_begun;
     }
     if (reterr->code != ERR_UNAVAILABLE) /* it is not the executor's fault */
         return true;
-    end_executor(w);
+    w->is_overtaken = w->is_ahead;
+    if (!w->is_overtaken)
+        end_executor(w);
     return false;
 }
 
 static int wait_and_compute(struct wait *w, struct arena *a, size_t body_size, struct error *reterr)
 {
     turn_ask(w->gang, w->place);
-    for (int attempt = 1; attempt <= START_ATTEMPTS; attempt++) {
-        uint64_t run = gang_new_run(w->gang);
+    for (int deaths = 0; deaths < START_ATTEMPTS; deaths += !w->is_overtaken) {
         int result;
-        call_init(&w->call, a, w->request->task, run);
-        gang_place_enter(w->place, PLACE_WAITING, run, -1);
         if (wait_for_turn(w, reterr) != 0)
             return -1;
+        call_init(&w->call, a, w->request->task, gang_new_run(w->gang, turn_seat(w->place)));
         if (try_executor(w, body_size, &result, reterr))
             return result;
         call_release(&w->call);
-        turn_ask_again(w->gang, w->place);
+        gang_place_enter(w->place, PLACE_WAITING, 0, -1);
+        if (w->is_overtaken)
+            turn_ask_for_idle(w->gang, w->place);
+        else
+            turn_ask_again(w->gang, w->place);
     }
     return error_set(reterr, ERR_UNAVAILABLE, "No executor could start this run.");
 }
@@ -318,8 +399,15 @@ static int wait_and_compute(struct wait *w, struct arena *a, size_t body_size, s
 /* The executor to the next in line, as soon as it takes runs again. */
 static void leave(struct wait *w)
 {
-    if (w->call.state == CALL_ENDED && w->call.lingers && !call_wait_idle(&w->call, LINGER_MS))
+    bool is_over = w->call.state == CALL_ENDED && !w->is_stopping;
+    if (w->call.state == CALL_ENDED && w->call.lingers && !call_wait_idle(&w->call, LINGER_MS)) {
         gang_executor_retire(w->gang, w->executor, w->process);
+        is_over = false;
+    }
+    if (is_over) {
+        links_keep(gang_links(w->gang), w->executor, w->process, w->call.fd, w->had_link);
+        w->call.fd = -1;
+    }
     turn_end(w->gang, w->place);
     gang_place_free(w->place);
 }
@@ -383,7 +471,8 @@ int compute_run(struct gang *g, struct arena *a, const struct compute_request *r
     int64_t ended_us = clock_us();
     fill_outcome(&w, ended_us, ret_outcome);
     if (ret_outcome->was_started)
-        gang_observe_run(g, class, ret_outcome->run_us);
+        gang_observe_run(g, class, ret_outcome->run_us,
+                         control_computed_us(control_of(&w), w.call.run, ret_outcome->run_us));
     if (result != 0 && (reterr->code == ERR_OVERLOADED || reterr->code == ERR_UNAVAILABLE))
         ret_outcome->retry_after_s = gang_retry_after(g, class);
     if (w.place)

@@ -19,6 +19,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define CONTROL_PAGE_SIZE 4096
 #define CONTROL_TEXT_SIZE 64
 #define CONTROL_CLAIMS 64 /* more than are ever sent ahead */
@@ -31,6 +33,8 @@ struct control {
     _Atomic uint64_t resident;               /* bytes of memory, when it last looked */
     _Atomic uint64_t claims[CONTROL_CLAIMS]; /* of run n at n % CONTROL_CLAIMS: 2n waits, 2n + 1 has
                                                 begun, all else is withdrawn */
+    _Atomic int64_t begun_us[CONTROL_CLAIMS]; /* when run n began, by the executor's word */
+    _Atomic int64_t ended_us[CONTROL_CLAIMS]; /* and ended */
     _Atomic uint32_t fraction_ppm;
     char text[CONTROL_TEXT_SIZE]; /* readers copy it, may see two texts mixed, and trust nothing */
 };
@@ -50,7 +54,7 @@ static inline void control_reset(struct control *c)
     memset(c->text, 0, sizeof(c->text));
 }
 
-/* The waiting side, before it sends the order. No other run of its place may be under way. */
+/* The waiting side, before it sends the order. No other run of its claim may be under way. */
 static inline void control_offer(struct control *c, uint64_t run)
 {
     atomic_store(&c->claims[run % CONTROL_CLAIMS], 2 * run);
@@ -60,7 +64,13 @@ static inline void control_offer(struct control *c, uint64_t run)
 static inline bool control_begin(struct control *c, uint64_t run)
 {
     uint64_t waits = 2 * run;
-    return atomic_compare_exchange_strong(&c->claims[run % CONTROL_CLAIMS], &waits, 2 * run + 1);
+    if (!atomic_compare_exchange_strong(&c->claims[run % CONTROL_CLAIMS], &waits, 2 * run + 1))
+        return false;
+    memset(c->text, 0, sizeof(c->text));
+    atomic_store(&c->fraction_ppm, 0);
+    atomic_store(&c->run, run);
+    atomic_store(&c->begun_us[run % CONTROL_CLAIMS], clock_us());
+    return true;
 }
 
 /* The waiting side. False: it has begun. */
@@ -73,6 +83,30 @@ static inline bool control_withdraw(struct control *c, uint64_t run)
 static inline bool control_has_begun(const struct control *c, uint64_t run)
 {
     return atomic_load(&c->claims[run % CONTROL_CLAIMS]) == 2 * run + 1;
+}
+
+/* The executor, once it has computed it. */
+static inline void control_end(struct control *c, uint64_t run)
+{
+    atomic_store(&c->ended_us[run % CONTROL_CLAIMS], clock_us());
+    atomic_store(&c->run, 0);
+    atomic_fetch_add(&c->runs, 1);
+}
+
+/* Of a run that has ended: how long it took without the ways there and back, at most `most_us`. */
+static inline int64_t control_computed_us(const struct control *c, uint64_t run, int64_t most_us)
+{
+    int64_t us = atomic_load(&c->ended_us[run % CONTROL_CLAIMS]) -
+                 atomic_load(&c->begun_us[run % CONTROL_CLAIMS]);
+    return us < 0 || us > most_us ? most_us : us;
+}
+
+/* Of a run that has begun: when, as far as that can be. */
+static inline int64_t control_begun_us(const struct control *c, uint64_t run, int64_t not_before_us,
+                                       int64_t not_after_us)
+{
+    int64_t us = atomic_load(&c->begun_us[run % CONTROL_CLAIMS]);
+    return us < not_before_us ? not_before_us : us > not_after_us ? not_after_us : us;
 }
 
 #endif

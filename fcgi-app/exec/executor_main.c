@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -36,6 +37,7 @@
 #define ORDER_MAX ((size_t)1 << 40) /* the sender is trusted with the size of inputs */
 #define IDLE_SECONDS 1              /* an idle executor looks after its memory this often */
 #define LOOK_US 1000                /* of computing, between looks at what runs leave behind */
+#define EVENTS_AT_ONCE 8
 #define HEAP_THRESHOLD (64 * 1024 * 1024)
 #define FILES_MAX \
     2048 /* each output of a run may be in a memfd, and those under way count per user */
@@ -50,6 +52,7 @@ struct executor {
     off_t control_offset;
     long max_runs, idle_mb;
     bool is_listening;
+    int link_count; /* connections of workers */
     struct control *control;
     struct module_set *modules;
     struct arena *arena;
@@ -250,7 +253,7 @@ static bool has_leaked_files(const struct executor *e)
     int fd = fcntl(e->statm_fd, F_DUPFD_CLOEXEC, 0);
     if (fd >= 0)
         (void)close(fd);
-    return fd < 0 || fd >= FILES_LEAKED;
+    return fd < 0 || fd >= FILES_LEAKED + e->link_count;
 }
 
 static void look_at_self(struct executor *e)
@@ -286,7 +289,7 @@ static void on_idle(struct executor *e)
 static bool lingers(struct executor *e)
 {
     e->has_looked = false;
-    if (e->is_listening || clock_us() - e->looked_us >= LOOK_US)
+    if (clock_us() - e->looked_us >= LOOK_US)
         look_at_self(e);
     return e->keeps_much || e->runs_left <= 0;
 }
@@ -323,27 +326,30 @@ static int compute(struct executor *e, int fd, const struct wire_message *m)
         e->runs_left--;
         result = run_compute(run, task, fd, &used, &error);
     }
+    atomic_store(&e->control->run, 0); /* if it ended before it was computed */
     used.lingers = lingers(e);
     return result == 0 ? run_send_result(run, fd, &used)
                        : run_send_error(run, fd, m->run, &error, &used);
 }
 
-/* Take the order from a connection and compute it, if it was not withdrawn. */
-static void serve_connection(struct executor *e, int fd)
+/* Take the order from a connection and compute it, if it was not withdrawn. False: the worker let
+ * go of the connection. */
+static bool serve_connection(struct executor *e, int fd)
 {
     struct wire_message m;
     struct error why;
     if (wire_receive(fd, ORDER_MAX, &m, &why) <= 0)
-        return;
+        return false;
     bool is_ours = control_begin(e->control, m.run);
     int result = is_ours ? compute(e, fd, &m) : 0;
     payload_release(&m.payload);
     if (!is_ours)
-        return;
+        return true;
     bool has_lingered = e->keeps_much;
     clean_up(e);
     if (result == 0 && has_lingered && e->runs_left > 0)
         (void)tell_idle(fd, m.run);
+    return result == 0;
 }
 
 static void set_receive_timeout(int fd, int seconds)
@@ -360,19 +366,51 @@ static void refuse_predecessors_runs(const struct executor *e)
         (void)close(accept4(e->socket_fd, NULL, NULL, SOCK_CLOEXEC));
 }
 
-/* In a pool: each connection brings one run. */
+static void watch_connection(int epoll_fd, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+        _exit(71);
+}
+
+static void accept_connection(struct executor *e, int epoll_fd)
+{
+    int fd = accept4(e->socket_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        _exit(71);
+    if (fd < 0)
+        return;
+    watch_connection(epoll_fd, fd);
+    e->link_count++;
+}
+
+static void on_readable(struct executor *e, int epoll_fd, int fd)
+{
+    if (fd == e->socket_fd) {
+        accept_connection(e, epoll_fd);
+    } else if (!serve_connection(e, fd)) {
+        (void)close(fd);
+        e->link_count--;
+    }
+}
+
+/* In a pool: workers keep their connections, and each order on one is a run. They are served in the
+ * order in which they came. */
 static void serve_listening(struct executor *e)
 {
+    struct epoll_event events[EVENTS_AT_ONCE];
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0)
+        _exit(71);
+    watch_connection(epoll_fd, e->socket_fd);
     while (e->runs_left > 0) {
-        int fd = accept4(e->socket_fd, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-            on_idle(e);
-        else if (fd < 0 && errno != EINTR && errno != ECONNABORTED)
+        int count = epoll_wait(epoll_fd, events, EVENTS_AT_ONCE, IDLE_SECONDS * 1000);
+        if (count < 0 && errno != EINTR)
             _exit(71);
-        if (fd < 0)
-            continue;
-        serve_connection(e, fd);
-        (void)close(fd);
+        if (count == 0)
+            on_idle(e);
+        for (int i = 0; i < count && e->runs_left > 0; i++)
+            on_readable(e, epoll_fd, events[i].data.fd);
     }
 }
 

@@ -23,10 +23,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/self.h"
 
 #define GANG_MAGIC 0x47414e47u
 #define EXIT_RING 256
-#define BACKLOG 16 /* who has an executor connects to it: one, and a few that gave up at once */
+#define BACKLOG 64 /* who has a seat connects: GANG_SEATS, and a few that gave up */
 
 /* How an executor ended: pid in the upper half, wait status in the lower. 0: empty. */
 struct exit_entry {
@@ -41,6 +42,7 @@ struct header {
     _Atomic uint64_t last_run;
     _Atomic uint64_t last_ticket[TASK_CLASS_COUNT];
     _Atomic int64_t mean_run_us[TASK_CLASS_COUNT];
+    _Atomic int64_t mean_computed_us[TASK_CLASS_COUNT];
     _Atomic uint32_t exit_count;
     struct exit_entry exits[EXIT_RING];
 };
@@ -52,6 +54,7 @@ struct gang {
     int *fds;        /* as gang_descriptor() has them: memory, addresses, bells */
     int fd_count;
     int ready_fd; /* -1 for who joined */
+    struct links links;
     struct gang_place *places;
     struct gang_executor *executors;
     int place_count, executor_count;
@@ -178,7 +181,7 @@ static struct gang *gang_new(void)
 {
     struct gang *g = calloc(1, sizeof(*g));
     if (g)
-        g->ready_fd = -1;
+        g->ready_fd = g->links.epoll_fd = -1;
     return g;
 }
 
@@ -249,6 +252,7 @@ void gang_close(struct gang *g)
     close_all(g->fds, g->fd_count);
     close_all(g->listen_fds, g->executor_count);
     close_all(&g->ready_fd, 1);
+    links_release(&g->links);
     free(g->fds);
     free(g->listen_fds);
     free(g);
@@ -292,6 +296,23 @@ int gang_bell_fd(const struct gang *g, const struct gang_place *p)
 int gang_ready_fd(const struct gang *g)
 {
     return g->ready_fd;
+}
+
+struct links *gang_links(struct gang *g)
+{
+    return &g->links;
+}
+
+void gang_look_at_links(struct gang *g)
+{
+    struct link link;
+    bool has_spoken;
+    while (links_next_end(&g->links, &link, &has_spoken)) {
+        if (!has_spoken)
+            continue;
+        gang_executor_retire(g, link.executor, link.pid);
+        gang_executor_kill(g, link.executor, link.pid);
+    }
 }
 
 const struct gang_shape *gang_shape(const struct gang *g)
@@ -352,6 +373,13 @@ void gang_load(const struct gang *g, enum task_class class, int *ret_taken, int 
     }
 }
 
+static void copy_text(char *to, size_t size, const char *text)
+{
+    size_t length = strnlen(text, size - 1);
+    memcpy(to, text, length);
+    to[length] = '\0';
+}
+
 struct gang_place *gang_place_take(struct gang *g, enum task_class class, const char *task,
                                    const char *request_id)
 {
@@ -361,10 +389,11 @@ struct gang_place *gang_place_take(struct gang *g, enum task_class class, const 
         struct gang_place *p = &places[i];
         int32_t nobody = 0;
         if (atomic_load_explicit(&p->owner, memory_order_relaxed) != 0 ||
-            !atomic_compare_exchange_strong(&p->owner, &nobody, (int32_t)getpid()))
+            !atomic_compare_exchange_strong(&p->owner, &nobody, (int32_t)self_pid()))
             continue;
-        (void)snprintf(p->task, sizeof(p->task), "%s", task);
-        (void)snprintf(p->request_id, sizeof(p->request_id), "%s", request_id);
+        copy_text(p->task, sizeof(p->task), task);
+        copy_text(p->request_id, sizeof(p->request_id), request_id);
+        atomic_store(&p->wants_idle, false);
         gang_place_enter(p, PLACE_WAITING, 0, -1);
         return p;
     }
@@ -417,17 +446,32 @@ int gang_retry_after(const struct gang *g, enum task_class class)
     return wait_s < 1 ? 1 : wait_s > 60 ? 60 : (int)wait_s;
 }
 
-void gang_observe_run(struct gang *g, enum task_class class, int64_t run_us)
+/* An exponential mean over about eight runs; a lost update between workers does no harm. */
+static void count_in(_Atomic int64_t *mean, int64_t us)
 {
-    /* An exponential mean over about eight runs; a lost update between workers does no harm. */
-    _Atomic int64_t *mean = &g->header->mean_run_us[class];
     int64_t old = atomic_load_explicit(mean, memory_order_relaxed);
-    atomic_store_explicit(mean, old == 0 ? run_us : old + (run_us - old) / 8, memory_order_relaxed);
+    atomic_store_explicit(mean, old == 0 ? us : old + (us - old) / 8, memory_order_relaxed);
 }
 
-uint64_t gang_new_run(struct gang *g)
+void gang_observe_run(struct gang *g, enum task_class class, int64_t run_us, int64_t computed_us)
 {
-    return atomic_fetch_add_explicit(&g->header->last_run, 1, memory_order_relaxed) + 1;
+    count_in(&g->header->mean_run_us[class], run_us);
+    count_in(&g->header->mean_computed_us[class], computed_us > 0 ? computed_us : 1);
+}
+
+_Static_assert(GANG_SEATS <= CONTROL_CLAIMS, "a claim for each seat");
+
+uint64_t gang_new_run(struct gang *g, int seat)
+{
+    uint64_t n = atomic_fetch_add_explicit(&g->header->last_run, 1, memory_order_relaxed) + 1;
+    return n * CONTROL_CLAIMS + (uint64_t)seat;
+}
+
+bool gang_runs_are_shorter(const struct gang *g, enum task_class class, int64_t us)
+{
+    int64_t mean_us =
+        atomic_load_explicit(&g->header->mean_computed_us[class], memory_order_relaxed);
+    return mean_us > 0 && mean_us < us;
 }
 
 uint64_t gang_new_ticket(struct gang *g, enum task_class class)
@@ -437,7 +481,7 @@ uint64_t gang_new_ticket(struct gang *g, enum task_class class)
 
 static struct exit_entry *find_exit(const struct gang *g, pid_t pid)
 {
-    for (int i = 0; i < EXIT_RING; i++) {
+    for (int i = 0; pid > 0 && i < EXIT_RING; i++) { /* 0 stands in empty entries */
         struct exit_entry *entry = &g->header->exits[i];
         if ((pid_t)(atomic_load(&entry->value) >> 32) == pid)
             return entry;

@@ -22,14 +22,17 @@
 #include "base/error.h"
 #include "exec/catalog.h"
 #include "exec/control.h"
+#include "exec/links.h"
 
 #define GANG_TEXT_SIZE 72
+#define GANG_SEATS 8 /* runs that an executor may have: one it computes, and short ones ahead */
 
 enum place_state { PLACE_WAITING = 1, PLACE_RUNNING, PLACE_STOPPING };
 
 struct gang_shape {
     int slots[TASK_CLASS_COUNT]; /* executors of each class; 0: none */
     int queue_length;            /* of each class that has slots */
+    bool has_one_run_each;       /* no executor takes a second run: none is sent ahead */
 };
 
 struct gang_place {
@@ -38,7 +41,8 @@ struct gang_place {
     _Atomic uint64_t turn;     /* in the line for an executor, or which one it has: exec/turn.h */
     _Atomic int32_t state;     /* enum place_state */
     _Atomic int32_t executor;  /* its number while running, else -1 */
-    _Atomic uint64_t run;      /* the number it waits for or runs under */
+    _Atomic bool wants_idle;   /* it does not go ahead: to an idle executor or none */
+    _Atomic uint64_t run;      /* the number under which it is with an executor; 0: none */
     _Atomic int64_t since_us;  /* when it entered its state */
     char task[GANG_TEXT_SIZE]; /* for the status; written by the owner alone */
     char request_id[GANG_TEXT_SIZE];
@@ -48,8 +52,10 @@ struct gang_executor {
     _Atomic int32_t pid; /* 0: none at the moment */
     int32_t class;
     _Atomic int64_t started_us;
-    _Atomic int32_t taking; /* the pid, while that process takes runs; else 0 */
-    _Atomic int32_t holder; /* pid of who handed it out or gives it back; 0: nobody has it */
+    _Atomic int32_t taking;            /* the pid, while that process takes runs; else 0 */
+    _Atomic int32_t seats[GANG_SEATS]; /* of each the pid of who handed it out or gives it back;
+                                          0: nobody has it */
+    _Atomic int64_t moved_us;          /* when it last was handed out idle, or given back */
 };
 
 struct gang;
@@ -78,7 +84,10 @@ int gang_memory_fd(const struct gang *g);
 int gang_listen_fd(const struct gang *g, int executor);  /* the creator's, for the executor */
 int gang_address_fd(const struct gang *g, int executor); /* O_PATH, to connect to */
 int gang_bell_fd(const struct gang *g, const struct gang_place *p); /* an eventfd, non-blocking */
-int gang_ready_fd(const struct gang *g); /* the creator's eventfd: an executor has become ready */
+int gang_ready_fd(const struct gang *g);  /* the creator's eventfd: an executor has become ready */
+struct links *gang_links(struct gang *g); /* of this process alone */
+void gang_look_at_links(
+    struct gang *g); /* when they are readable: an executor that spoke between runs is killed */
 const struct gang_shape *gang_shape(const struct gang *g);
 
 int gang_executor_count(const struct gang *g);
@@ -105,11 +114,15 @@ void gang_place_enter(struct gang_place *p, enum place_state state, uint64_t run
 /* Seconds after which a place should be free, from the pool's own figures: 1 to 60. */
 int gang_retry_after(const struct gang *g, enum task_class class);
 
-/* Count a run of `run_us` into those figures. */
-void gang_observe_run(struct gang *g, enum task_class class, int64_t run_us);
+/* Count a run of `run_us` into those figures, of which the executor computed for `computed_us`. */
+void gang_observe_run(struct gang *g, enum task_class class, int64_t run_us, int64_t computed_us);
 
-/* A run number that is unique within the gang, never 0. */
-uint64_t gang_new_run(struct gang *g);
+/* A run number that is unique within the gang, never 0: of a run in `seat` of its executor, so that
+ * each of those has a claim of its own (exec/control.h). */
+uint64_t gang_new_run(struct gang *g, int seat);
+
+/* Do executors compute the class's runs within `us`, by the pool's own figures? */
+bool gang_runs_are_shorter(const struct gang *g, enum task_class class, int64_t us);
 
 /* A number for the next one in the line of a class. */
 uint64_t gang_new_ticket(struct gang *g, enum task_class class);

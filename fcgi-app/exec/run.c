@@ -274,9 +274,6 @@ int run_compute(struct run *run, const struct task *task, int fd, struct run_usa
 {
     struct control *c = run->control;
     set_limits(run);
-    memset(c->text, 0, sizeof(c->text));
-    atomic_store(&c->fraction_ppm, 0);
-    atomic_store(&c->run, run->number);
 
     int result = task->run(run, reterr);
     if (result == 0 && run->overflow.code != ERR_NONE) {
@@ -286,7 +283,6 @@ int run_compute(struct run *run, const struct task *task, int fd, struct run_usa
     for (struct run_output *out = run->first; out && result == 0; out = out->next)
         result = send_output(out, fd, reterr);
     *ret_usage = count_usage();
-    atomic_store(&c->run, 0);
-    atomic_fetch_add(&c->runs, 1);
+    control_end(c, run->number);
     return result;
 }

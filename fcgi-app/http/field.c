@@ -12,8 +12,8 @@
 
 static bool is_token_char(char c)
 {
-    static const char others[] = "!#$%&'*+-.^_`|~";
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+    static const char others[] = "!#$%&'*+.^_`|~";
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
            (c != '\0' && strchr(others, c) != NULL);
 }
 

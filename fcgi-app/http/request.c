@@ -22,18 +22,30 @@
 #define CONTENT_LENGTH_MAX (INT64_C(1) << 53)
 #define PIECE_SIZE 65536 /* of a body, on the stack */
 
+/* Of two variables with one name the first counts. */
 const char *http_variable(const struct http_request *req, const char *name)
 {
-    const char *value = req->stream->param(req->stream, name);
-    return value ? value : "";
+    size_t size = strlen(name);
+    for (size_t i = 0; i < req->param_count; i++) {
+        const struct http_param *p = &req->params[i];
+        if (p->name_size == size && memcmp(p->name, name, size) == 0)
+            return p->value;
+    }
+    return "";
+}
+
+static bool is_id_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c == '-';
 }
 
 static bool is_request_id(const char *text)
 {
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-    size_t size = strlen(text);
-    return size >= 1 && size <= 64 && strspn(text, allowed) == size;
+    size_t size = 0;
+    while (is_id_char(text[size]))
+        size++;
+    return size >= 1 && size <= 64 && text[size] == '\0';
 }
 
 static void read_request_id(struct http_request *req)
@@ -101,23 +113,66 @@ static void read_method(struct http_request *req)
     }
 }
 
-static int check_params(const struct http_request *req, const struct http_limits *limits,
-                        struct error *reterr)
+/* The two that CGI does not give the prefix HTTP_: nginx sends them with it besides. */
+static bool is_bare(const struct http_param *p)
 {
-    int count = 0;
-    size_t size = 0;
-    for (char **p = req->stream->params(req->stream); *p; p++) {
-        size += strlen(*p);
-        if (++count > limits->max_params)
-            return error_set(reterr, ERR_HEADERS_TOO_LARGE,
-                             "The request has more than %d header fields (max_params).",
-                             limits->max_params);
-        if (size > limits->max_params_bytes)
-            return error_set(reterr, ERR_HEADERS_TOO_LARGE,
-                             "The request's header fields have more than %zu bytes "
-                             "(max_params_bytes).",
-                             limits->max_params_bytes);
+    static const char type[] = "CONTENT_TYPE", length[] = "CONTENT_LENGTH";
+    return (p->name_size == sizeof(type) - 1 && memcmp(p->name, type, sizeof(type) - 1) == 0) ||
+           (p->name_size == sizeof(length) - 1 && memcmp(p->name, length, sizeof(length) - 1) == 0);
+}
+
+/* Is the variable a header field? Then under its own name. */
+static bool take_field(const struct http_param *variable, struct http_param *ret_field)
+{
+    static const char prefix[] = "HTTP_";
+    const size_t size = sizeof(prefix) - 1;
+    struct http_param field = *variable;
+    bool has_prefix = field.name_size > size && memcmp(field.name, prefix, size) == 0;
+    if (has_prefix) {
+        field.name += size;
+        field.name_size -= size;
     }
+    *ret_field = field;
+    return has_prefix != is_bare(&field);
+}
+
+/* All that is asked for later is found in here. Returns how many bytes the variables have. */
+static size_t read_params(struct http_request *req)
+{
+    char **texts = req->stream->params(req->stream);
+    size_t count = 0, total = 0;
+    while (texts[count])
+        count++;
+    struct http_param *params = arena_alloc(req->arena, count * sizeof(*params));
+    struct http_param *fields = arena_alloc(req->arena, count * sizeof(*fields));
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strlen(texts[i]);
+        const char *equals = memchr(texts[i], '=', size);
+        total += size;
+        if (!equals)
+            continue;
+        struct http_param *p = &params[req->param_count++];
+        *p = (struct http_param){texts[i], equals + 1, (size_t)(equals - texts[i])};
+        if (take_field(p, &fields[req->field_count]))
+            req->field_count++;
+    }
+    req->params = params;
+    req->fields = fields;
+    return total;
+}
+
+static int check_params(const struct http_request *req, size_t total,
+                        const struct http_limits *limits, struct error *reterr)
+{
+    if (req->param_count > (size_t)limits->max_params)
+        return error_set(reterr, ERR_HEADERS_TOO_LARGE,
+                         "The request has more than %d header fields (max_params).",
+                         limits->max_params);
+    if (total > limits->max_params_bytes)
+        return error_set(reterr, ERR_HEADERS_TOO_LARGE,
+                         "The request's header fields have more than %zu bytes "
+                         "(max_params_bytes).",
+                         limits->max_params_bytes);
     return 0;
 }
 
@@ -200,50 +255,48 @@ int http_request_read(struct http_stream *stream, const struct http_limits *limi
         .content_type = "",
     };
     *ret_request = req;
+    size_t params_bytes = read_params(req);
     read_request_id(req);
     read_arrival(req);
     read_method(req);
     read_traceparent(req);
     /* The length first: whatever else is wrong, the body has to be discarded. */
-    if (read_content_length(req, reterr) != 0 || check_params(req, limits, reterr) != 0 ||
-        read_path(req, reterr) != 0 || read_query(req, reterr) != 0 ||
-        read_content_type(req, reterr) != 0)
+    if (read_content_length(req, reterr) != 0 ||
+        check_params(req, params_bytes, limits, reterr) != 0 || read_path(req, reterr) != 0 ||
+        read_query(req, reterr) != 0 || read_content_type(req, reterr) != 0)
         return -1;
     if (req->method_name[0] == '\0')
         return error_set(reterr, ERR_INVALID_REQUEST, "The request has no method.");
     return 0;
 }
 
-static char *variable_name(struct arena *a, const char *name)
+/* Is "ACCEPT_ENCODING" the variable's name for "Accept-Encoding"? */
+static bool is_name_of(const char *variable, const char *name)
 {
-    bool is_bare = strcasecmp(name, "Content-Type") == 0 || strcasecmp(name, "Content-Length") == 0;
-    const char *prefix = is_bare ? "" : "HTTP_";
-    size_t prefix_size = strlen(prefix), size = strlen(name);
-    char *variable = arena_alloc(a, prefix_size + size + 1);
-    memcpy(variable, prefix, prefix_size);
-    for (size_t i = 0; i < size; i++)
-        variable[prefix_size + i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
-    return variable;
+    while (*name && *variable == (*name == '-' ? '_' : toupper((unsigned char)*name))) {
+        variable++;
+        name++;
+    }
+    return *name == '\0';
 }
 
 /* A field that comes in several lines is one list (RFC 9110 section 5.3). */
 const char *http_header(const struct http_request *req, const char *name)
 {
-    const char *variable = variable_name(req->arena, name);
-    size_t size = strlen(variable);
+    size_t size = strlen(name);
     struct strbuf joined = STRBUF_INIT;
     const char *value = NULL;
-    for (char **p = req->stream->params(req->stream); *p; p++) {
-        /* Most variables are no header fields: a look at the first character tells. */
-        if (**p != *variable || strncmp(*p, variable, size) != 0 || (*p)[size] != '=')
+    for (size_t i = 0; i < req->field_count; i++) {
+        const struct http_param *f = &req->fields[i];
+        if (f->name_size != size || !is_name_of(f->name, name))
             continue;
         if (value) {
             if (joined.size == 0)
                 strbuf_addstr(&joined, value);
             strbuf_addstr(&joined, ", ");
-            strbuf_addstr(&joined, *p + size + 1);
+            strbuf_addstr(&joined, f->value);
         }
-        value = *p + size + 1;
+        value = f->value;
     }
     if (joined.size > 0)
         value = arena_strndup(req->arena, joined.text, joined.size);

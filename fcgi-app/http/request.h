@@ -36,9 +36,19 @@ struct http_limits {
     size_t max_params_bytes; /* their total size */
 };
 
+/* A CGI variable; its name is not terminated. */
+struct http_param {
+    const char *name, *value;
+    size_t name_size;
+};
+
 struct http_request {
     struct arena *arena;
     struct http_stream *stream;
+    const struct http_param *params; /* as they came */
+    size_t param_count;
+    const struct http_param *fields; /* those that are header fields, their names without HTTP_ */
+    size_t field_count;
     enum http_method method;
     const char *method_name;  /* as sent, at most 32 bytes; for the log */
     const char *path;         /* decoded, begins with '/' */

@@ -36,13 +36,18 @@ static void add_field(struct http_response *res, const char *name, const char *v
     if (size == 0 || field_token_size(name) != size || !is_field_value(value))
         return;
     struct http_header_field *field = arena_alloc(res->arena, sizeof(*field));
-    field->name = arena_strdup(res->arena, name);
+    field->name = name;
     field->value = value;
     if (res->last)
         res->last->next = field;
     else
         res->first = field;
     res->last = field;
+}
+
+void http_response_field(struct http_response *res, const char *name, const char *value)
+{
+    add_field(res, name, arena_strdup(res->arena, value));
 }
 
 void http_response_header(struct http_response *res, const char *name, const char *fmt, ...)
@@ -106,7 +111,7 @@ void http_response_body(struct http_response *res, int status, const char *media
                         const void *body, size_t size)
 {
     remove_fields(res, is_content_type);
-    http_response_header(res, "Content-Type", "%s", media_type);
+    http_response_field(res, "Content-Type", media_type);
     set_body(res, status, body, (int64_t)size, NULL);
 }
 
@@ -114,7 +119,7 @@ void http_response_stream(struct http_response *res, int status, const char *med
                           int64_t size, const struct http_body_source *source)
 {
     remove_fields(res, is_content_type);
-    http_response_header(res, "Content-Type", "%s", media_type);
+    http_response_field(res, "Content-Type", media_type);
     set_body(res, status, NULL, size, source);
 }
 
@@ -140,7 +145,7 @@ void http_response_problem(struct http_response *res, const struct http_request 
     http_response_body(res, problem->status, "application/problem+json",
                        arena_memdup(res->arena, sb.text, sb.size), sb.size);
     strbuf_release(&sb);
-    http_response_header(res, "Cache-Control", "no-store");
+    http_response_field(res, "Cache-Control", "no-store");
     res->problem = err->code;
 }
 
@@ -246,11 +251,18 @@ int http_response_send(struct http_response *res, struct http_request *req)
     assert(res->status != 0);
     bool may_have_body = res->status != 204 && res->status != 304;
     struct strbuf head = STRBUF_INIT;
-    strbuf_addf(&head, "Status: %d %s\r\n", res->status, reason_phrase(res->status));
+    strbuf_addstr(&head, "Status: ");
+    strbuf_add_integer(&head, res->status);
+    strbuf_addch(&head, ' ');
+    strbuf_addstr(&head, reason_phrase(res->status));
+    strbuf_addstr(&head, "\r\n");
     for (const struct http_header_field *f = res->first; f; f = f->next)
         add_line(&head, f->name, f->value);
-    if (may_have_body)
-        strbuf_addf(&head, "Content-Length: %lld\r\n", (long long)res->body_size);
+    if (may_have_body) {
+        strbuf_addstr(&head, "Content-Length: ");
+        strbuf_add_integer(&head, res->body_size);
+        strbuf_addstr(&head, "\r\n");
+    }
     add_guards(&head, res);
     add_line(&head, "X-Request-Id", req->request_id);
     strbuf_addstr(&head, "\r\n");

@@ -41,7 +41,8 @@ struct http_response {
 
 void http_response_init(struct http_response *res, struct arena *a);
 
-/* Add a header field; both texts are copied. */
+/* Add a header field, its value copied or printed; the name is a literal. */
+void http_response_field(struct http_response *res, const char *name, const char *value);
 void http_response_header(struct http_response *res, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -14,27 +14,37 @@
 
 /*
  * Does `path` fit `pattern`? Both are walked by segments, so an empty segment and a slash
- * at the end make another path.
+ * at the end make another path. A route has many others before it: most differ in a character.
  */
-static bool pattern_matches(const char *pattern, const char *path, struct arena *a,
-                            const char **ret_params)
+static bool pattern_matches(const char *pattern, const char *path)
 {
-    int count = 0;
-    while (*pattern == '/' && *path == '/') {
-        size_t wanted = strcspn(++pattern, "/");
-        size_t size = strcspn(++path, "/");
+    while (*pattern && *path) {
         if (*pattern == '{') {
-            assert(count < ROUTE_PARAMS_MAX);
-            if (size == 0)
+            if (*path == '/')
                 return false;
-            ret_params[count++] = arena_strndup(a, path, size);
-        } else if (size != wanted || memcmp(pattern, path, size) != 0) {
+            pattern = strchr(pattern, '}') + 1;
+            path += strcspn(path, "/");
+        } else if (*pattern++ != *path++) {
             return false;
         }
-        pattern += wanted;
-        path += size;
     }
     return *pattern == '\0' && *path == '\0';
+}
+
+/* What stands in the places of the {name}s of a path that fits. */
+static void read_places(const char *pattern, const char *path, struct arena *a,
+                        const char **ret_params)
+{
+    int count = 0;
+    for (; *pattern; pattern++, path++) {
+        if (*pattern != '{')
+            continue;
+        size_t size = strcspn(path, "/");
+        assert(count < ROUTE_PARAMS_MAX);
+        ret_params[count++] = arena_strndup(a, path, size);
+        pattern = strchr(pattern, '}');
+        path += size - 1;
+    }
 }
 
 static unsigned served_methods(const struct route *route)
@@ -49,13 +59,14 @@ static unsigned find_route(const struct route *routes, const struct http_request
 {
     unsigned allowed = 0;
     for (const struct route *route = routes; route->pattern; route++) {
-        struct route_match candidate = {.route = route};
-        if (!pattern_matches(route->pattern, req->path, req->arena, candidate.params))
+        if (!pattern_matches(route->pattern, req->path))
             continue;
         allowed |= served_methods(route);
         if (!match->route && (served_methods(route) & req->method))
-            *match = candidate;
+            match->route = route;
     }
+    if (match->route)
+        read_places(match->route->pattern, req->path, req->arena, match->params);
     return allowed;
 }
 
@@ -122,12 +133,12 @@ void route_dispatch(const struct route *routes, route_guard *guard, void *contex
     } else if (allowed == 0) {
         status = refuse_path(req, ret_error);
     } else if (req->method == HTTP_OPTIONS) {
-        http_response_header(res, "Allow", "%s", list_methods(req->arena, allowed));
+        http_response_field(res, "Allow", list_methods(req->arena, allowed));
         http_response_json(res, 204, NULL);
         status = 0;
     } else if (!ret_match->route) {
         const char *list = list_methods(req->arena, allowed);
-        http_response_header(res, "Allow", "%s", list);
+        http_response_field(res, "Allow", list);
         status = error_set(ret_error, ERR_METHOD_NOT_ALLOWED, "This path allows %s.", list);
     } else {
         status = call_handler(context, req, ret_match, res, &errors, ret_error);

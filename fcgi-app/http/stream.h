@@ -9,6 +9,7 @@
 #ifndef HTTP_STREAM_H
 #define HTTP_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -42,15 +43,40 @@ struct fcgi_stream *fcgi_stream_new(void);
 void fcgi_stream_free(struct fcgi_stream *f);
 
 /*
- * Read one request's variables from `fd`, a connection just accepted (blocking; taken over, on
- * failure too). A peer that stays silent or sends something else fails within
- * `io_timeout_ms`; so does each later read or write.
- * Errors: ERR_INVALID_REQUEST; nobody is there to be answered, log it at debug.
+ * Read one request's variables from `fd`, a connection just accepted, or the one that is kept
+ * (blocking; taken over, on failure too). A peer that stays silent or sends something else fails
+ * within `io_timeout_ms`; so does each later read or write. Errors: ERR_INVALID_REQUEST; nobody is
+ * there to be answered, log it at debug.
  */
 int fcgi_stream_begin(struct fcgi_stream *f, int fd, int io_timeout_ms,
                       struct http_stream **ret_stream, struct error *reterr);
 
-/* Flush, finish and close. -1 when not all of the answer could be written. */
-int fcgi_stream_end(struct fcgi_stream *f);
+/*
+ * Before the end: may the connection be kept for the peer's next request? It has asked for that,
+ * and its request was read to the end.
+ */
+bool fcgi_stream_can_keep(struct fcgi_stream *f);
+
+/*
+ * Flush and finish. With `keep` the connection stays, unless this fails; the answer's end tells
+ * the peer which. -1 when not all of the answer could be written.
+ */
+int fcgi_stream_end(struct fcgi_stream *f, bool keep);
+
+/*
+ * The connection that is kept, to wait on for the next request or the peer's leaving; -1: none. A
+ * peer that has left sent nothing more.
+ */
+int fcgi_stream_kept_fd(const struct fcgi_stream *f);
+bool fcgi_stream_has_left(const struct fcgi_stream *f);
+
+/*
+ * Have the peer give up the connection that is kept. What comes is its end, or a last request that
+ * it sent before it heard of it: one that is answered without `keep`. -1 when the peer is lost.
+ */
+int fcgi_stream_recall(const struct fcgi_stream *f);
+
+/* Close the connection that is kept, if there is one. */
+void fcgi_stream_drop(struct fcgi_stream *f);
 
 #endif

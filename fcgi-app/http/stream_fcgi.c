@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * stream_fcgi.c - FastCGI by libfcgi, without its accept and without its close
+ * stream_fcgi.c - FastCGI by libfcgi, without its accept, its close and its writer
  *
- * libfcgi parses and writes the records; the connection's life is ours. Its own accept spins or
+ * libfcgi parses the records; the connection's life is ours. Its own accept spins or
  * hangs on silent peers, and its own close waits up to two seconds for the peer's. So a
  * connection is put into the request as if it had been kept open (ipcFd, keepConnection), and is
- * taken out again before libfcgi finishes the request.
+ * taken out again before libfcgi frees the request.
+ *
+ * A connection that the peer would keep may stay for its next request. Of what libfcgi has read
+ * ahead nothing is left then: the request was read to its end, and the next one is sent after the
+ * answer.
  */
 #include "http/stream.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fastcgi.h>
 #include <fcgiapp.h>
 #include <signal.h>
@@ -19,14 +24,20 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define WRITE_CHUNK (1 << 20) /* FCGX_PutStr() takes an int */
+#include "http/fcgi_writer.h"
+
+#define READ_CHUNK (1 << 20) /* FCGX_GetStr() takes an int */
 #define LINGER_MS 1000
 #define LINGER_BYTES (1 << 20)
 
 struct fcgi_stream {
     struct http_stream base; /* first: the callbacks get a pointer to it */
     FCGX_Request request;
+    struct fcgi_writer writer;
     int io_timeout_ms;
+    int64_t body_read;
+    bool is_body_over; /* the record that ends it was read */
+    int kept_fd;       /* a connection between two requests; -1: none */
 };
 
 static struct fcgi_stream *from_base(struct http_stream *s)
@@ -46,11 +57,16 @@ static char **fcgi_params(struct http_stream *s)
 
 static ssize_t fcgi_read(struct http_stream *s, void *buf, size_t size)
 {
-    FCGX_Stream *in = from_base(s)->request.in;
-    int n = FCGX_GetStr(buf, size < WRITE_CHUNK ? (int)size : WRITE_CHUNK, in);
+    struct fcgi_stream *f = from_base(s);
+    FCGX_Stream *in = f->request.in;
+    int wanted = size < READ_CHUNK ? (int)size : READ_CHUNK;
+    int n = FCGX_GetStr(buf, wanted, in);
     /* libfcgi reports a timeout or a lost peer as the end of the body; only the error tells. */
-    if (n == 0 && FCGX_GetError(in) != 0)
+    bool is_lost = FCGX_GetError(in) != 0;
+    if (n == 0 && is_lost)
         return -1;
+    f->body_read += n;
+    f->is_body_over = f->is_body_over || (n < wanted && !is_lost);
     return n;
 }
 
@@ -62,27 +78,16 @@ static ssize_t fcgi_read(struct http_stream *s, void *buf, size_t size)
 static void fcgi_abort(struct http_stream *s)
 {
     static const char no_record[FCGI_HEADER_LEN];
-    FCGX_Request *request = &from_base(s)->request;
-    if (FCGX_FFlush(request->out) == 0)
-        (void)send(request->ipcFd, no_record, sizeof(no_record), MSG_NOSIGNAL);
-    (void)shutdown(request->ipcFd, SHUT_WR);
+    struct fcgi_writer *w = &from_base(s)->writer;
+    if (fcgi_writer_flush(w) == 0)
+        (void)send(w->fd, no_record, sizeof(no_record), MSG_NOSIGNAL);
+    w->is_broken = true;
+    (void)shutdown(w->fd, SHUT_WR);
 }
 
 static int fcgi_write(struct http_stream *s, const void *bytes, size_t size)
 {
-    FCGX_Request *request = &from_base(s)->request;
-    const char *p = bytes;
-    while (size > 0) {
-        int n = size < WRITE_CHUNK ? (int)size : WRITE_CHUNK;
-        if (FCGX_PutStr(p, n, request->out) != n) {
-            /* Closing tries to write once more: that must not wait for a second timeout. */
-            (void)shutdown(request->ipcFd, SHUT_RDWR);
-            return -1;
-        }
-        p += n;
-        size -= (size_t)n;
-    }
-    return 0;
+    return fcgi_writer_add(&from_base(s)->writer, bytes, size);
 }
 
 /*
@@ -111,6 +116,7 @@ struct fcgi_stream *fcgi_stream_new(void)
         return NULL;
     }
     f->base = (struct http_stream){fcgi_param, fcgi_params, fcgi_read, fcgi_write, -1, fcgi_abort};
+    f->kept_fd = -1;
     (void)FCGX_InitRequest(&f->request, -1, 0);
     return f;
 }
@@ -120,7 +126,8 @@ void fcgi_stream_free(struct fcgi_stream *f)
     if (!f)
         return;
     if (f->request.ipcFd >= 0)
-        (void)fcgi_stream_end(f);
+        (void)fcgi_stream_end(f, false);
+    fcgi_stream_drop(f);
     free(f);
 }
 
@@ -130,13 +137,13 @@ static int set_timeout(int fd, int option, int timeout_ms)
     return setsockopt(fd, SOL_SOCKET, option, &tv, sizeof(tv));
 }
 
-/* Have libfcgi free what belongs to the request, and close nothing. */
+/* Have libfcgi free what belongs to the request, write nothing and close nothing. */
 static int release_connection(struct fcgi_stream *f)
 {
     int fd = f->request.ipcFd;
     f->request.ipcFd = -1;
     f->request.keepConnection = 0;
-    FCGX_Finish_r(&f->request);
+    FCGX_Free(&f->request, 0);
     f->base.peer_fd = -1;
     return fd;
 }
@@ -155,9 +162,11 @@ static bool is_begin_request(int fd)
 int fcgi_stream_begin(struct fcgi_stream *f, int fd, int io_timeout_ms,
                       struct http_stream **ret_stream, struct error *reterr)
 {
-    assert(f->request.ipcFd < 0 && io_timeout_ms > 0);
-    if (set_timeout(fd, SO_RCVTIMEO, io_timeout_ms) != 0 ||
-        set_timeout(fd, SO_SNDTIMEO, io_timeout_ms) != 0) {
+    assert(f->request.ipcFd < 0 && io_timeout_ms > 0 && (f->kept_fd < 0 || f->kept_fd == fd));
+    bool is_new = fd != f->kept_fd;
+    f->kept_fd = -1;
+    if (is_new && (set_timeout(fd, SO_RCVTIMEO, io_timeout_ms) != 0 ||
+                   set_timeout(fd, SO_SNDTIMEO, io_timeout_ms) != 0)) {
         (void)error_errno(reterr, "set a connection's timeouts");
         (void)close(fd);
         return -1;
@@ -182,9 +191,28 @@ int fcgi_stream_begin(struct fcgi_stream *f, int fd, int io_timeout_ms,
         return error_set(reterr, ERR_INVALID_REQUEST,
                          "The peer's FastCGI request ended early, or is for another role.");
     }
+    fcgi_writer_begin(&f->writer, fd, f->request.requestId);
+    f->body_read = 0;
+    f->is_body_over = false;
     f->base.peer_fd = fd;
     *ret_stream = &f->base;
     return 0;
+}
+
+/* The body was read as far as it was announced: then its end has come with it, or comes now. */
+static bool read_to_end(struct fcgi_stream *f)
+{
+    const char *length = FCGX_GetParam("CONTENT_LENGTH", f->request.envp);
+    char rest;
+    if (!f->is_body_over && f->body_read == (length ? strtoll(length, NULL, 10) : 0))
+        (void)fcgi_read(&f->base, &rest, 1);
+    return f->is_body_over;
+}
+
+bool fcgi_stream_can_keep(struct fcgi_stream *f)
+{
+    /* libfcgi has noted there what the peer said. */
+    return f->request.keepConnection != 0 && !f->writer.is_broken && read_to_end(f);
 }
 
 /*
@@ -195,6 +223,8 @@ static void linger(struct fcgi_stream *f)
 {
     char trash[8192];
     int rest = LINGER_BYTES;
+    if (f->is_body_over)
+        return;
     if (f->io_timeout_ms > LINGER_MS)
         (void)set_timeout(f->request.ipcFd, SO_RCVTIMEO, LINGER_MS);
     while (rest > 0) {
@@ -205,14 +235,42 @@ static void linger(struct fcgi_stream *f)
     }
 }
 
-int fcgi_stream_end(struct fcgi_stream *f)
+int fcgi_stream_end(struct fcgi_stream *f, bool keep)
 {
     if (f->request.ipcFd < 0)
         return -1;
-    (void)FCGX_FClose(f->request.err);        /* nothing was written to it */
-    int status = FCGX_FClose(f->request.out); /* the last to close ends the request */
-    if (status == 0)
+    int status = fcgi_writer_end(&f->writer, keep);
+    if (status == 0 && !keep)
         linger(f);
-    (void)close(release_connection(f));
-    return status == 0 ? 0 : -1;
+    int fd = release_connection(f);
+    if (status == 0 && keep)
+        f->kept_fd = fd;
+    else
+        (void)close(fd);
+    return status;
+}
+
+int fcgi_stream_kept_fd(const struct fcgi_stream *f)
+{
+    return f->kept_fd;
+}
+
+bool fcgi_stream_has_left(const struct fcgi_stream *f)
+{
+    char next;
+    ssize_t n = recv(f->kept_fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+    /* Reset, where our recall was left unread. */
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+int fcgi_stream_recall(const struct fcgi_stream *f)
+{
+    return fcgi_writer_recall(f->kept_fd, f->request.requestId);
+}
+
+void fcgi_stream_drop(struct fcgi_stream *f)
+{
+    if (f->kept_fd >= 0)
+        (void)close(f->kept_fd);
+    f->kept_fd = -1;
 }

@@ -13,10 +13,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define FEED_US 2000          /* of the loop, for preparing */
-#define TO_LOAD_MAX 64        /* of one class, prepared for the sake of what stands behind them */
-#define KEPT_BYTES 268435456  /* of results, before nothing more is computed */
-#define SURPLUS_US 50000      /* a single slow run is no reason to give jobs back */
+#define FEED_US 2000         /* of the loop, for preparing */
+#define OBSERVED_MAX 16      /* runs of one look: after these the mean is theirs */
+#define TO_LOAD_MAX 64       /* of one class, prepared for the sake of what stands behind them */
+#define KEPT_BYTES 268435456 /* of results, before nothing more is computed */
+#define STALL_US 10000       /* nothing has ended for so long: that is no process's turn any more */
+#define SURPLUS_US 50000     /* a single slow run is no reason to give jobs back */
 #define PARAMS_BYTES 16777216 /* or http.max_json_bytes */
 
 static bool is_computing(enum attempt_place place)
@@ -295,6 +297,31 @@ static bool prepare_next(const struct claim_class *c, const struct attempt_list 
     return true;
 }
 
+struct policy_load attempts_load(const struct runner *r, enum task_class class, int64_t now_us)
+{
+    const struct claim_class *c = &r->classes[class];
+    return (struct policy_load){.slots = crew_load(r->generation->crew, class).ready,
+                                .held = c->held,
+                                .held_bytes = c->held_bytes,
+                                .mean_us = attempts_mean_us(c, now_us),
+                                .mean_bytes = c->mean_bytes};
+}
+
+int64_t attempts_rest_us(const struct runner *r, int64_t now_us)
+{
+    int64_t rest_us = 0;
+    for (int i = 0; i < TASK_CLASS_COUNT; i++) {
+        struct policy_load load = attempts_load(r, (enum task_class)i, now_us);
+        int with_crew = r->classes[i].with_crew;
+        int64_t us = policy_rest_us(&load, with_crew);
+        if (with_crew > 0 && us == 0)
+            return 0;
+        if (us > 0 && (rest_us == 0 || us < rest_us))
+            rest_us = us;
+    }
+    return rest_us;
+}
+
 int attempts_room(const struct runner *r, enum task_class class, int64_t now_us)
 {
     double mean_us = attempts_mean_us(&r->classes[class], now_us);
@@ -334,11 +361,29 @@ static void observe(struct claim_class *c, const struct attempt *t)
     const struct crew_run *run = &t->run;
     if (run->started_us == 0 || run->ended_us < run->started_us)
         return;
-    int64_t us = run->ended_us - run->started_us;
+    int64_t us = run->ended_us - run->started_us, cpu_us = run->cpu_us;
     if (us < t->load_us)
-        us = t->load_us;
-    policy_observe(&c->mean_us, us > 1 ? (double)us : 1);
+        us = cpu_us = t->load_us; /* a wait for the database is none for a core */
+    c->ended_us += us > 1 ? (double)us : 1;
+    c->ended_cpu_us += (double)cpu_us;
+    c->ended_count++;
     c->last_end_us = run->ended_us;
+}
+
+void attempts_observe(struct runner *r)
+{
+    for (int i = 0; i < TASK_CLASS_COUNT; i++) {
+        struct claim_class *c = &r->classes[i];
+        if (c->ended_count == 0)
+            continue;
+        double mean_us = c->ended_us / c->ended_count;
+        if (i == TASK_CPU)
+            mean_us = policy_run_us(mean_us, c->ended_cpu_us / c->ended_count);
+        for (int k = 0; k < c->ended_count && k < OBSERVED_MAX; k++)
+            policy_observe(&c->mean_us, mean_us);
+        c->ended_us = c->ended_cpu_us = 0;
+        c->ended_count = 0;
+    }
 }
 
 static void on_ended(void *context, struct crew_run *run)
@@ -475,7 +520,7 @@ void attempts_stop(struct runner *r, bool begun_too)
 double attempts_mean_us(const struct claim_class *c, int64_t now_us)
 {
     double age_us = c->held > 0 ? (double)(now_us - c->last_end_us) : 0;
-    return c->mean_us > 0 && age_us > c->mean_us ? age_us : c->mean_us;
+    return c->mean_us > 0 && age_us > c->mean_us && age_us > STALL_US ? age_us : c->mean_us;
 }
 
 /* Those that were claimed last first; executors give back what they were sent ahead. */

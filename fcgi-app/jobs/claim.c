@@ -28,11 +28,7 @@ static int wanted(const struct runner *r, enum task_class class)
         r->places[AT_ENDED].count + r->places[AT_REPORTING].count > UNREPORTED_MAX ||
         r->places[AT_SAVE_QUEUE].count > UNSAVED_MAX || attempts_are_kept_back(r))
         return 0;
-    struct policy_load load = {.slots = crew_load(r->generation->crew, class).ready,
-                               .held = c->held,
-                               .held_bytes = c->held_bytes,
-                               .mean_us = attempts_mean_us(c, clock_us()),
-                               .mean_bytes = c->mean_bytes};
+    struct policy_load load = attempts_load(r, class, clock_us());
     return policy_claim_limit(&load);
 }
 

@@ -16,7 +16,7 @@
 #include "base/config.h"
 #include "exec/compute.h"
 
-#define CREW_AHEAD_MAX 16
+#define CREW_AHEAD_MAX 48
 #define CREW_AHEAD_BYTES 65536 /* larger orders are sent to an executor that has nothing else */
 
 enum crew_end {

@@ -23,6 +23,8 @@
 #include "exec/verdict.h"
 #include "jobs/priority.h"
 
+_Static_assert(CREW_AHEAD_MAX < CONTROL_CLAIMS, "a claim for each run ahead");
+
 #define SEND_BUFFER (4 << 20) /* the kernel gives what its limit allows */
 #define MESSAGES_AT_ONCE 128
 #define SAMPLE_US 100000  /* how often a run is looked at */

@@ -8,6 +8,11 @@
 #define AHEAD_BYTES 8388608.0  /* of params, at most, in one claim, and held with it */
 #define LONG_US (2 * AHEAD_US) /* runs that take as long are worth giving back one by one */
 #define DEPTH_US 5000.0        /* of work given to an executor at a time */
+#define TURN_US 5000.0         /* of a run's time may have been other processes' */
+#define TURN_PART (1.0 / 16)   /* that is its own at least: it may have slept */
+#define REST_RUNS 8            /* of an executor, for it to be left alone */
+#define REST_US 500.0          /* at most */
+#define GATHER_MIN 100         /* ends that are worth waiting for */
 #define POLL_US 1000000.0      /* the backstop */
 #define BACKOFF_MAX_SECONDS 3600.0
 #define JITTER 0.2
@@ -53,6 +58,25 @@ int policy_depth(double mean_us)
         return 1;
     double depth = 1 + DEPTH_US / mean_us;
     return depth > CREW_AHEAD_MAX ? CREW_AHEAD_MAX : (int)depth;
+}
+
+int64_t policy_rest_us(const struct policy_load *l, int with_crew)
+{
+    if (l->slots == 0 || with_crew < REST_RUNS * l->slots)
+        return 0;
+    double left_us = l->mean_us * with_crew / l->slots;
+    return (int64_t)(left_us / 2 < REST_US ? left_us / 2 : REST_US);
+}
+
+bool policy_gathers(const struct policy_load *l)
+{
+    return l->held >= GATHER_MIN && l->slots * (double)POLICY_GATHER_US >= GATHER_MIN * l->mean_us;
+}
+
+double policy_run_us(double wall_us, double cpu_us)
+{
+    double least_us = cpu_us > TURN_PART * wall_us ? cpu_us : TURN_PART * wall_us;
+    return wall_us > TURN_US || wall_us < least_us ? wall_us : least_us;
 }
 
 void policy_observe(double *mean, double value)

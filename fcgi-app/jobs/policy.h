@@ -14,6 +14,7 @@
 
 #define POLICY_CLAIM_MAX 500  /* jobs of one claim */
 #define POLICY_AHEAD_MAX 1000 /* jobs claimed and not begun, of one class */
+#define POLICY_GATHER_US 5000 /* that an end may wait for others */
 
 /* Of one class. */
 struct policy_load {
@@ -42,6 +43,24 @@ int policy_surplus(const struct policy_load *load);
 
 /* How many runs an executor is given at a time: one, and short ones up to CREW_AHEAD_MAX. */
 int policy_depth(double mean_us);
+
+/*
+ * How long to leave executors alone that have `load`, `with_crew` of its jobs given to them, in µs:
+ * half of what they have to do, at most 0.5 ms, and 0 where that is only a few runs. Whoever looked
+ * whenever one of a hundred thousand runs a second ends would do little else.
+ */
+int64_t policy_rest_us(const struct policy_load *load, int with_crew);
+
+/* Are so many runs about to end that those that have ended should wait for them, for a short while?
+ * One statement for a few hundred costs a third of what they cost in dozens. */
+bool policy_gathers(const struct policy_load *load);
+
+/*
+ * How long a run takes its executor, where `wall_us` passed between two looks and it used `cpu_us`
+ * of a core. Of a few milliseconds on a busy machine most is the wait of one process or the other
+ * for its turn: who took it for work would hold too little ahead, and give back what it has.
+ */
+double policy_run_us(double wall_us, double cpu_us);
 
 /* Follow a figure: quickly up, slowly down, so that a batch of short jobs does not hide long ones.
  */

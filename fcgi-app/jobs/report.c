@@ -20,6 +20,7 @@
 #define BATCH_BYTES 4194304 /* of results in one statement */
 #define LOGGED_MAX 1000     /* lines about attempts in a second, and as many about failed ones */
 #define SUSPECT_TRIES 5     /* of a result that the database refuses by itself */
+#define GATHERED_MAX 400    /* ends that wait for more */
 #define PROGRESS_US 1000000
 #define RETRY_US 500000
 #define RECHECK_US 250000
@@ -383,10 +384,28 @@ static void send_returns(struct runner *r)
     job_return_send(r->queue, r->id, returns, p->count, on_reported, r);
 }
 
+/* Many more are about to end: those that have ended go with them. */
+static int64_t gathered_us(const struct runner *r)
+{
+    return r->places[AT_ENDED].first->run.ended_us + POLICY_GATHER_US;
+}
+
+static bool gathers(const struct runner *r, int64_t now_us)
+{
+    if (r->places[AT_ENDED].count >= GATHERED_MAX || r->is_draining || now_us >= gathered_us(r))
+        return false;
+    for (int c = 0; c < TASK_CLASS_COUNT; c++) {
+        struct policy_load load = attempts_load(r, (enum task_class)c, now_us);
+        if (r->classes[c].with_crew > 0 && policy_gathers(&load))
+            return true;
+    }
+    return false;
+}
+
 bool report_send(struct runner *r, int64_t now_us)
 {
     struct report *p = &r->report;
-    if (p->count > 0 || r->places[AT_ENDED].count == 0)
+    if (p->count > 0 || r->places[AT_ENDED].count == 0 || gathers(r, now_us))
         return false;
     pick(r, p->returns_next, now_us);
     if (p->count == 0)
@@ -448,8 +467,10 @@ int64_t report_next_us(const struct runner *r)
         next_us = r->report.progress_us;
     if (r->places[AT_ENDED].count + r->places[AT_SAVE_QUEUE].count +
             r->places[AT_LOAD_QUEUE].count >
-        0) { /* some of them may wait for their time */
-        int64_t recheck_us = clock_us() + RECHECK_US;
+        0) { /* some of them may wait for their time, or for others */
+        int64_t now_us = clock_us();
+        bool waits = r->places[AT_ENDED].count > 0 && gathers(r, now_us);
+        int64_t recheck_us = waits ? gathered_us(r) : now_us + RECHECK_US;
         next_us = recheck_us < next_us ? recheck_us : next_us;
     }
     return next_us;

@@ -316,6 +316,16 @@ enum watched {
     WATCH_COUNT
 };
 
+/* poll() with microseconds. */
+static int wait_until(struct pollfd *fds, int64_t until_us)
+{
+    int64_t left_us = until_us - clock_us();
+    if (left_us < 0)
+        left_us = 0;
+    struct timespec left = {.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000};
+    return ppoll(fds, WATCH_COUNT, &left, NULL);
+}
+
 static void run(struct runner *r)
 {
     struct db *const connections[] = {r->queue, r->keeper_db, r->blobs};
@@ -325,20 +335,31 @@ static void run(struct runner *r)
         [WATCH_WAKE] = {.fd = r->wake.fd, .events = POLLIN},
         [WATCH_STATUS] = {.fd = r->status.fd, .events = POLLIN},
     };
-    int64_t crew_us = crews_step(r);
+    int64_t crew_us = crews_step(r), rest_us = 0;
+    bool has_looked = true;
     while (!r->is_done) {
-        int64_t next_us = earliest(step(r), crew_us), db_us[3];
+        int64_t next_us = earliest(step(r), crew_us), db_us[3], now_us = clock_us();
+        if (has_looked)
+            rest_us = now_us + attempts_rest_us(r, now_us);
+        bool rests = now_us < rest_us;
+        fds[WATCH_CREW].fd = rests ? -1 : r->crews_fd;
+        if (rests)
+            next_us = earliest(next_us, rest_us);
         for (int i = 0; i < 3; i++) {
             db_us[i] = db_poll(connections[i], &fds[i]);
             next_us = earliest(next_us, db_us[i]);
         }
-        if (r->is_done || (poll(fds, WATCH_COUNT, clock_poll_ms(next_us)) < 0 && errno != EINTR))
+        if (r->is_done || (wait_until(fds, next_us) < 0 && errno != EINTR))
             break;
-        int64_t now_us = clock_us();
+        now_us = clock_us();
         if (fds[WATCH_SIGNALS].revents)
             take_signals(r);
-        if (fds[WATCH_CREW].revents || fds[WATCH_SIGNALS].revents || now_us >= crew_us)
+        has_looked = fds[WATCH_CREW].revents || fds[WATCH_SIGNALS].revents || now_us >= crew_us ||
+                     (rests && now_us >= rest_us);
+        if (has_looked) {
             crew_us = crews_step(r);
+            attempts_observe(r);
+        }
         for (int i = 0; i < 3; i++) {
             if ((fds[i].fd >= 0 && fds[i].revents) || now_us >= db_us[i])
                 db_step(connections[i]);

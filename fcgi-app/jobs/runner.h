@@ -126,6 +126,9 @@ struct claim_class {
     int ahead;               /* with blobs: being loaded, or loaded and not with the crew */
     double held_bytes;       /* params of those held */
     double mean_us, mean_bytes;
+    /* Of runs that have ended since the mean was looked at: */
+    double ended_us, ended_cpu_us;
+    int ended_count;
     int64_t surplus_since_us; /* more than there should be; 0: there is not */
     int limit;                /* of the claim under way */
     int64_t runner;           /* its id then: another one, when we were fenced meanwhile */
@@ -267,6 +270,14 @@ void attempt_move(struct attempt *t, enum attempt_place place);
 enum attempt_place attempt_buffer(const struct attempt *t);
 /* How many attempts of the class the executors may be given, ahead included. */
 int attempts_room(const struct runner *r, enum task_class class, int64_t now_us);
+
+/* What the runs that have ended took goes into the means: those of one look at the executors as one
+ * figure, since it is not known which of them took how much of it. */
+void attempts_observe(struct runner *r);
+/* How long executors may be left alone, in µs. */
+int64_t attempts_rest_us(const struct runner *r, int64_t now_us);
+/* Of the class's jobs, for policy.h. */
+struct policy_load attempts_load(const struct runner *r, enum task_class class, int64_t now_us);
 
 /* Prepare and submit what executors have room for, for at most 2 ms; true when there is more. */
 bool attempts_feed(struct runner *r);

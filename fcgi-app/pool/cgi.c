@@ -152,6 +152,7 @@ int cgi_main(const struct config *cfg)
     struct db *db = c.api.db = open_db(cfg);
     struct arena *a = arena_new();
     int result = api_serve(&c.api, stream, a);
+    log_release();
     arena_free(a);
     if (c.gang) {
         (void)signal(SIGCHLD, SIG_DFL);

@@ -17,6 +17,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/self.h"
+
 #define ANSWER_SECONDS 2 /* the master does nothing else meanwhile; a fork takes a millisecond */
 
 int fork_server_connect(int ret_ends[2], struct error *reterr)
@@ -71,10 +73,12 @@ static pid_t fork_sibling(void)
 int fork_server_run(int fd)
 {
     int32_t index;
+    (void)setsid(); /* it fails for the leader of a group, who has no need of it */
     bool goes_on = say(fd, 0);
     while (goes_on && hear(fd, 0, &index)) {
         pid_t pid = fork_sibling();
         if (pid == 0) {
+            self_forget();
             (void)close(fd);
             return index;
         }

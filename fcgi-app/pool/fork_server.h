@@ -7,6 +7,11 @@
  * starts within a millisecond, and has memory of its own for no more than it writes. Workers are
  * children of the master all the same (CLONE_PARENT). Each word is answered before the master goes
  * on: it never reaps a worker that it does not know.
+ *
+ * It and the workers have a session of their own. Where the scheduler shares cores out by session
+ * (kernel.sched_autogroup_enabled), they would wait in the master's behind its executors, which
+ * take all of that session's part; so whoever only refuses or answers goes before a run, as in the
+ * pool api.
  */
 #ifndef POOL_FORK_SERVER_H
 #define POOL_FORK_SERVER_H

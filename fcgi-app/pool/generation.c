@@ -45,12 +45,15 @@ static struct child *fork_server(const struct generation *g)
     return &g->children[g->child_count - 1];
 }
 
+/* libfcgi allocates each variable of a request, some thirty: that is what malloc() is to keep at
+ * hand, where by itself it keeps seven of a size. */
 static int spawn_fork_server(struct generation *g, int orders, pid_t *ret_pid, struct error *reterr)
 {
     char config[32];
     (void)snprintf(config, sizeof(config), "/proc/self/fd/%d", WORKER_FD_CONFIG);
     const char *argv[] = {g->program, "worker", pool_name(g->kind), "--config", config, NULL};
     g->worker_fds[WORKER_FD_ORDERS] = orders;
+    (void)setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=64", 0);
     struct spawn s = {.argv = argv,
                       .envp = (const char *const *)(uintptr_t)environ,
                       .fds = g->worker_fds,
@@ -174,7 +177,7 @@ static int count_children(struct generation *g, struct error *reterr)
 {
     const struct config *cfg = g->config;
     if (g->kind == POOL_API) {
-        g->worker_count = cfg->api_workers;
+        g->worker_count = cfg->api_workers + cfg->http_kept_connections;
         g->child_count = g->worker_count + 1;
         return 0;
     }
@@ -182,9 +185,10 @@ static int count_children(struct generation *g, struct error *reterr)
     if (sandbox_check((enum sandbox_mode)cfg->executor_sandbox, reterr) != 0 ||
         catalog_open(cfg, &catalog, reterr) != 0)
         return -1;
-    struct gang_shape shape = {.queue_length = cfg->compute_queue_length};
+    struct gang_shape shape = {.queue_length = cfg->compute_queue_length,
+                               .has_one_run_each = cfg->executor_max_runs == 1};
     slots_plan(cfg, catalog, &g->slots);
-    g->worker_count = SPARE_WORKERS;
+    g->worker_count = SPARE_WORKERS + cfg->http_kept_connections;
     for (int class = 0; class < TASK_CLASS_COUNT; class ++) {
         g->limits[class] = catalog_class_limits(catalog, (enum task_class) class);
         shape.slots[class] = g->slots.slots[SLOTS_COMPUTE][class];
@@ -278,7 +282,8 @@ int generation_start(const struct generation *seed, struct generation **ret_gene
     *g = *seed;
     g->board.fd = g->config_fd = g->worker_lifeline[0] = g->worker_lifeline[1] = -1;
     if (keep_config(g, reterr) != 0 || count_children(g, reterr) != 0 ||
-        scoreboard_create(g->worker_count, &g->board, reterr) != 0 ||
+        scoreboard_create(g->worker_count, g->config->http_kept_connections, &g->board, reterr) !=
+            0 ||
         open_worker_lifeline(g, reterr) != 0 || watch_gang(g, reterr) != 0) {
         close_shared(g);
         return -1;
@@ -420,14 +425,14 @@ bool generation_reap(struct generation *g, pid_t pid, int status)
     return true;
 }
 
-/* A worker that stands still, with an executor that has nothing to compute, keeps it from all
- * others.
- */
+/* A worker that stands still, with an executor that does not compute for it, keeps that from ever
+ * being idle. */
 static void audit_turn(const struct generation *g, struct child *c, int64_t now_us)
 {
     pid_t owner;
-    uint64_t turn = turn_of(g->gang, c->index, &owner);
-    if (turn == 0 || turn != c->turn || atomic_load(&gang_control(g->gang, c->index)->run) != 0) {
+    bool is_computed;
+    uint64_t turn = turn_of(g->gang, c->index, &owner, &is_computed);
+    if (turn == 0 || turn != c->turn || is_computed) {
         c->turn = turn;
         c->turn_us = now_us;
     } else if (now_us >= c->turn_us + STILL_US && owner > 0) {

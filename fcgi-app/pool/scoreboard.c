@@ -14,6 +14,7 @@
 
 #define PLACE_WAIT_US 500000
 #define PLACE_LOOK_NS 500000 /* between two looks; few wait, since most of the workers are in */
+#define LISTENERS_LOOK 32    /* so many others are looked at for one that waits for connections */
 
 static size_t map_size(int count)
 {
@@ -35,7 +36,7 @@ static int map(struct scoreboard b, struct scoreboard *ret_board, struct error *
     return 0;
 }
 
-int scoreboard_create(int count, struct scoreboard *ret_board, struct error *reterr)
+int scoreboard_create(int count, int kept_max, struct scoreboard *ret_board, struct error *reterr)
 {
     struct scoreboard b = {.count = count};
     b.fd = memfd_create("gangsaw-scoreboard", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -45,7 +46,10 @@ int scoreboard_create(int count, struct scoreboard *ret_board, struct error *ret
         scoreboard_close(&b);
         return -1;
     }
-    return map(b, ret_board, reterr);
+    if (map(b, ret_board, reterr) != 0)
+        return -1;
+    ret_board->shared->kept_max = kept_max;
+    return 0;
 }
 
 int scoreboard_join(int fd, int index, struct scoreboard *ret_board, struct error *reterr)
@@ -62,6 +66,9 @@ int scoreboard_join(int fd, int index, struct scoreboard *ret_board, struct erro
     if (map(b, ret_board, reterr) != 0)
         return -1;
     scoreboard_leave(ret_board); /* what its predecessor had when it died */
+    for (ret_board->kept = 0; ret_board->kept < ret_board->shared->kept_max; ret_board->kept++)
+        scoreboard_unkeep(ret_board);
+    ret_board->kept = index;
     return 0;
 }
 
@@ -80,7 +87,7 @@ void scoreboard_close(struct scoreboard *b)
 
 int scoreboard_places(const struct scoreboard *b, enum api_use use)
 {
-    int places = b->count - (use == API_USE_LONG ? 2 : 1);
+    int places = b->count - b->shared->kept_max - (use == API_USE_LONG ? 2 : 1);
     return places > 0 ? places : 1;
 }
 
@@ -142,6 +149,38 @@ void scoreboard_leave(struct scoreboard *b)
     give(b, API_USE_SHORT);
 }
 
+/* ---- kept connections */
+
+bool scoreboard_has_listener(const struct scoreboard *b)
+{
+    for (int i = 1; i <= LISTENERS_LOOK && i < b->count; i++) {
+        if (atomic_load(&b->workers[(b->index + i) % b->count].state) == WORKER_IDLE)
+            return true;
+    }
+    return false;
+}
+
+bool scoreboard_keep(struct scoreboard *b)
+{
+    int places = b->shared->kept_max;
+    for (int i = 0; i < places; i++) {
+        int place = (b->kept + i) % places;
+        int32_t nobody = 0;
+        if (atomic_load(&b->workers[place].keeper) != 0 ||
+            !atomic_compare_exchange_strong(&b->workers[place].keeper, &nobody, b->index + 1))
+            continue;
+        b->kept = place;
+        return true;
+    }
+    return false;
+}
+
+void scoreboard_unkeep(struct scoreboard *b)
+{
+    int32_t me = b->index + 1;
+    (void)atomic_compare_exchange_strong(&b->workers[b->kept].keeper, &me, 0);
+}
+
 void worker_enter(struct worker_record *w, enum worker_state state)
 {
     atomic_store(&w->since_us, clock_us());
@@ -156,6 +195,7 @@ const char *worker_state_name(enum worker_state state)
     case WORKER_STARTING:
         return "starting";
     case WORKER_IDLE:
+    case WORKER_KEPT:
         return "idle";
     case WORKER_BUSY:
         return "busy";

@@ -10,6 +10,10 @@
  * with what takes long; at least one. A place is owned by the worker whose number stands in it,
  * taken with one compare-and-swap, and given back by the worker's successor when it died: none can
  * leak.
+ *
+ * Places of idle workers on kept connections are of the same kind. There are as many workers more
+ * than the pool needs for its promises, so that what connects anew is accepted as if there were no
+ * such places; in the database there are none for them.
  */
 #ifndef POOL_SCOREBOARD_H
 #define POOL_SCOREBOARD_H
@@ -23,7 +27,14 @@
 #include "base/error.h"
 #include "db/db.h"
 
-enum worker_state { WORKER_NONE, WORKER_STARTING, WORKER_IDLE, WORKER_BUSY, WORKER_DRAINING };
+enum worker_state {
+    WORKER_NONE,
+    WORKER_STARTING,
+    WORKER_IDLE,
+    WORKER_KEPT, /* idle too, on a connection that the web server keeps */
+    WORKER_BUSY,
+    WORKER_DRAINING
+};
 
 struct worker_record {
     _Atomic int32_t pid;
@@ -33,10 +44,12 @@ struct worker_record {
     _Atomic uint64_t requests;
     /* Place i of a kind stands in record i: number of the worker that owns it, from 1; 0: free. */
     _Atomic int32_t owners[2]; /* by enum api_use; a long use has a place of each */
+    _Atomic int32_t keeper;    /* the same for kept connections */
 };
 
 /* What the workers of a pool find out together. */
 struct scoreboard_shared {
+    int32_t kept_max; /* written once */
     struct db_breaker breaker;
     struct api_readiness readiness;
     struct api_figures figures;
@@ -49,10 +62,12 @@ struct scoreboard {
     struct worker_record *workers;
     int count;
     int index; /* of the worker that joined */
+    int kept;  /* the place for a kept connection that it had last */
     int fd;
 };
 
-int scoreboard_create(int count, struct scoreboard *ret_board, struct error *reterr);
+/* Of `count` workers as many as `kept_max` may be idle on a kept connection. */
+int scoreboard_create(int count, int kept_max, struct scoreboard *ret_board, struct error *reterr);
 
 /* Takes `fd` over. Errors: ERR_INTERNAL when it has no record number `index`. */
 int scoreboard_join(int fd, int index, struct scoreboard *ret_board, struct error *reterr);
@@ -70,6 +85,13 @@ bool scoreboard_enter(struct scoreboard *b, enum api_use use, bool may_wait);
 
 /* Give all places of the worker back. */
 void scoreboard_leave(struct scoreboard *b);
+
+/* Take a place for an idle worker on a kept connection; false when there is none. Give it back. */
+bool scoreboard_keep(struct scoreboard *b);
+void scoreboard_unkeep(struct scoreboard *b);
+
+/* Does another worker wait for new connections? Says no too often rather than look at all. */
+bool scoreboard_has_listener(const struct scoreboard *b);
 
 /* The one door for state changes. */
 void worker_enter(struct worker_record *w, enum worker_state state);

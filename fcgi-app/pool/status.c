@@ -60,6 +60,8 @@ static void add_workers(struct strbuf *out, const struct generation *g)
         strbuf_addf(out, "%s{\"pid\":%d,\"generation\":%d,\"state\":\"%s\"",
                     out->text[out->size - 1] == '[' ? "" : ",", (int)pid, g->number,
                     worker_state_name((enum worker_state)atomic_load(&w->state)));
+        if (atomic_load(&w->state) == WORKER_KEPT)
+            strbuf_addstr(out, ",\"kept\":true");
         strbuf_addf(out, ",\"age_s\":%.3f,\"state_s\":%.3f,\"requests\":%llu",
                     pid > 0 ? seconds_since(atomic_load(&w->started_us)) : 0,
                     seconds_since(atomic_load(&w->since_us)),

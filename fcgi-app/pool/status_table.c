@@ -58,13 +58,14 @@ static void print_exits(const cJSON *pool)
 static void print_processes(const cJSON *pool, const char *kind, const char *count_name)
 {
     const cJSON *process;
-    int idle = 0;
+    int idle = 0, kept = 0;
     cJSON_ArrayForEach(process, json_member(pool, kind))
     {
         const char *state = text_of(process, "state");
         const char *run = text_of(process, "run");
         bool is_idle = strcmp(state, "idle") == 0;
         idle += is_idle;
+        kept += cJSON_IsTrue(json_member(process, "kept"));
         if (is_idle && strcmp(kind, "workers") == 0)
             continue;
         (void)printf("  %-9s %7g  %-8s %8.1f s old  %8g %s", kind, number_of(process, "pid"),
@@ -75,7 +76,10 @@ static void print_processes(const cJSON *pool, const char *kind, const char *cou
                          text_of(process, "request_id"), number_of(process, "run_s"));
         (void)puts("");
     }
-    (void)printf("  %s idle: %d\n", kind, idle);
+    (void)printf("  %s idle: %d", kind, idle);
+    if (kept > 0)
+        (void)printf(", %d of them on a kept connection", kept);
+    (void)puts("");
 }
 
 static void print_pool(const cJSON *pool)

@@ -4,10 +4,17 @@
  *
  * Connections are accepted here, not by libfcgi, whose accept loop spins and hangs on peers
  * that stay silent. The wait is an epoll with EPOLLEXCLUSIVE: one new connection wakes one worker.
+ *
+ * A worker may keep the connection of its last request for the next one, and then waits on that
+ * alone. While it works nothing else can come over it, so nobody ever waits behind another's
+ * request. That the peer lets go of it can be asked for (fcgi_stream_recall()); it is never closed
+ * while a request may be under way on it.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <openssl/sha.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -32,7 +39,11 @@
 #define TRIM_BYTES (256 * 1024) /* of a body; parsed it may be forty times as much */
 #define READY_TIMEOUT_MS 200
 #define DB_IDLE_MS 10000 /* a connection of pool compute, which seldom needs one */
-#define FILES_MAX 4096   /* beyond the gang: outputs of a run may come in memfds */
+#define DB_IDLE_API_MS 60000
+#define KEPT_IDLE_MS 10000 /* with our settings nginx lets go of a connection before that */
+#define RECALL_MS 2000     /* so long it may take to hear of it */
+#define FILES_MAX 4096     /* beyond the gang: outputs of a run may come in memfds */
+#define LINKED_MAX 1024    /* workers whose connections an executor has descriptors for */
 
 struct worker {
     const struct config *config;
@@ -42,8 +53,9 @@ struct worker {
     struct fcgi_stream *stream;
     struct arena *arena;
     int epoll_fd, signal_fd;
-    int db_idle_ms; /* how long an idle connection is kept; -1: for ever */
+    int db_idle_ms; /* how long an idle connection is kept */
     bool is_draining;
+    bool is_recalled; /* the connection that was kept: a last request came over it */
 };
 
 static struct {
@@ -169,6 +181,14 @@ static void limit_files(const struct gang *gang)
     (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){most, most}); /* a lower hard limit stays */
 }
 
+/* OpenSSL sets itself up at the first digest: once, instead of in each worker at its first request,
+ * in memory of its own. */
+static void prepare_digests(void)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    (void)SHA256((const unsigned char *)"", 0, digest);
+}
+
 /* What is the same for all workers of a generation. They share its memory as long as they do not
  * write it. */
 static int open_common(struct worker *w, enum pool_kind kind, struct error *reterr)
@@ -182,11 +202,27 @@ static int open_common(struct worker *w, enum pool_kind kind, struct error *rete
     limit_files(gang);
     if (api_open(w->config, gang, &w->api, reterr) != 0)
         return -1;
+    prepare_digests();
     (void)malloc_trim(0);
     /* Not sooner and not later: the first large piece after that has malloc() put all free ones in
      * order, for which it writes to their pages. */
     w->arena = arena_new();
     return 0;
+}
+
+/* Connections to executors are kept, unless there are so many workers that an executor might run
+ * out of descriptors. */
+static int open_links(struct worker *w, struct error *reterr)
+{
+    if (!w->api.gang || w->board.count > LINKED_MAX)
+        return 0;
+    struct links *links = gang_links(w->api.gang);
+    return links_open(links, reterr) == 0 ? watch(w, links->epoll_fd, EPOLLIN, reterr) : -1;
+}
+
+static int links_fd(const struct worker *w)
+{
+    return w->api.gang ? gang_links(w->api.gang)->epoll_fd : -1;
 }
 
 static int open_worker(struct worker *w, enum pool_kind kind, int index, struct error *reterr)
@@ -206,7 +242,7 @@ static int open_worker(struct worker *w, enum pool_kind kind, int index, struct 
     if (kind == POOL_API) /* in the other one a request has to have a place of its gang's */
         w->api.gate = (struct api_gate){enter_database, leave_database, w,
                                         scoreboard_places(&w->board, API_USE_LONG)};
-    w->db_idle_ms = kind == POOL_COMPUTE ? DB_IDLE_MS : -1;
+    w->db_idle_ms = kind == POOL_COMPUTE ? DB_IDLE_MS : DB_IDLE_API_MS;
     w->api.watch = (struct compute_watch){WORKER_FD_LIFELINE, drain, w};
     w->stream = fcgi_stream_new();
     w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -217,7 +253,21 @@ static int open_worker(struct worker *w, enum pool_kind kind, int index, struct 
         watch(w, WORKER_FD_LIFELINE, EPOLLIN, reterr) != 0 ||
         watch(w, w->signal_fd, EPOLLIN, reterr) != 0)
         return -1;
-    return 0;
+    return open_links(w, reterr);
+}
+
+/* Somebody has connected, and all the others are busy: that comes before a next request here. */
+static bool is_wanted(const struct worker *w)
+{
+    struct pollfd listening = {.fd = LISTEN_FD, .events = POLLIN};
+    return !scoreboard_has_listener(&w->board) && poll(&listening, 1, 0) > 0;
+}
+
+/* The answer's end says whether the connection stays: from then on it has to be so. */
+static bool can_keep(struct worker *w)
+{
+    return !w->is_draining && !w->is_recalled && fcgi_stream_can_keep(w->stream) && !is_wanted(w) &&
+           scoreboard_keep(&w->board);
 }
 
 static void serve(struct worker *w, int fd)
@@ -225,32 +275,45 @@ static void serve(struct worker *w, int fd)
     struct http_stream *stream;
     struct error error;
     int timeout_ms = (int)(w->config->http_io_timeout_seconds * 1000);
+    bool keeps = false;
     worker_enter(w->record, WORKER_BUSY);
     if (fcgi_stream_begin(w->stream, fd, timeout_ms, &stream, &error) != 0) {
         log_write(LOG_DEBUG, "no request on a connection", LOG_STR("detail", error.detail));
     } else {
         (void)api_serve(&w->api, stream, w->arena);
-        (void)fcgi_stream_end(w->stream);
+        keeps = can_keep(w);
+        if (fcgi_stream_end(w->stream, keeps) != 0 && keeps) {
+            scoreboard_unkeep(&w->board);
+            keeps = false;
+        }
+        log_release();
         arena_reset(w->arena);
         /* A tree of a million values would stay with the heap of each worker that met one. */
         if (w->api.trace.parsed_bytes > TRIM_BYTES)
             (void)malloc_trim(0);
         atomic_fetch_add(&w->record->requests, 1);
     }
-    worker_enter(w->record, w->is_draining ? WORKER_DRAINING : WORKER_IDLE);
+    worker_enter(w->record, w->is_draining ? WORKER_DRAINING : keeps ? WORKER_KEPT : WORKER_IDLE);
 }
 
-static void wait_and_serve(struct worker *w)
+static bool is_connected(const struct worker *w)
 {
-    struct epoll_event events[3];
-    bool is_connected = w->api.db && w->db_idle_ms >= 0 && db_is_connected(w->api.db);
-    int count = epoll_wait(w->epoll_fd, events, 3, is_connected ? w->db_idle_ms : -1);
-    if (is_connected)
+    return w->api.db && db_is_connected(w->api.db);
+}
+
+static void wait_for_connection(struct worker *w)
+{
+    struct epoll_event events[4];
+    bool has_db = is_connected(w);
+    int count = epoll_wait(w->epoll_fd, events, 4, has_db ? w->db_idle_ms : -1);
+    if (has_db)
         db_close_idle(w->api.db, w->db_idle_ms);
     bool is_connection = false, is_ending = false;
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd == LISTEN_FD)
             is_connection = true;
+        else if (events[i].data.fd == links_fd(w))
+            gang_look_at_links(w->api.gang);
         else
             is_ending = true;
     }
@@ -262,6 +325,59 @@ static void wait_and_serve(struct worker *w)
         drain(w);
     if (fd >= 0)
         serve(w, fd);
+}
+
+static void leave_kept(struct worker *w)
+{
+    fcgi_stream_drop(w->stream);
+    scoreboard_unkeep(&w->board);
+    worker_enter(w->record, w->is_draining ? WORKER_DRAINING : WORKER_IDLE);
+}
+
+/* The next request of the connection that is kept, or its end. */
+static void take_kept(struct worker *w, short events)
+{
+    if ((events & (POLLRDHUP | POLLHUP | POLLERR)) && fcgi_stream_has_left(w->stream)) {
+        leave_kept(w);
+        return;
+    }
+    scoreboard_unkeep(&w->board);
+    serve(w, fcgi_stream_kept_fd(w->stream));
+}
+
+/* Nobody has asked for long, or this process ends: back to the listening socket, or away. */
+static void give_up_kept(struct worker *w)
+{
+    struct pollfd kept = {.fd = fcgi_stream_kept_fd(w->stream), .events = POLLIN | POLLRDHUP};
+    bool is_heard = fcgi_stream_recall(w->stream) == 0 && poll(&kept, 1, RECALL_MS) > 0;
+    if (!is_heard) {
+        leave_kept(w);
+        return;
+    }
+    w->is_recalled = true;
+    take_kept(w, kept.revents);
+    w->is_recalled = false;
+}
+
+static void wait_on_kept(struct worker *w)
+{
+    struct pollfd fds[] = {
+        {.fd = fcgi_stream_kept_fd(w->stream), .events = POLLIN | POLLRDHUP},
+        {.fd = WORKER_FD_LIFELINE, .events = POLLIN},
+        {.fd = w->signal_fd, .events = POLLIN},
+        {.fd = links_fd(w), .events = POLLIN},
+    };
+    int count = poll(fds, 4, KEPT_IDLE_MS);
+    if (is_connected(w))
+        db_close_idle(w->api.db, w->db_idle_ms);
+    if (fds[3].revents != 0)
+        gang_look_at_links(w->api.gang);
+    if (fds[1].revents != 0 || fds[2].revents != 0)
+        drain(w);
+    if (count > 0 && fds[0].revents != 0)
+        take_kept(w, fds[0].revents);
+    else if (count == 0 || w->is_draining)
+        give_up_kept(w);
 }
 
 /* Nothing of open_common()'s: to free memory is to write it, so that each would get it all. */
@@ -290,8 +406,12 @@ int worker_main(enum pool_kind kind, const struct config *cfg)
     if (index < 0)
         return 0;
     worker_enter(w.record, WORKER_IDLE);
-    while (!w.is_draining)
-        wait_and_serve(&w);
+    while (!w.is_draining) {
+        if (fcgi_stream_kept_fd(w.stream) >= 0)
+            wait_on_kept(&w);
+        else
+            wait_for_connection(&w);
+    }
     close_worker(&w);
     return 0;
 }

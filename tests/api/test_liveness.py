@@ -9,7 +9,7 @@ import struct
 import pytest
 import requests
 import stack as stack_module
-from stack import FROM_HERE, Later, children, problem_of, wait_until
+from stack import FROM_HERE, KEPT_CONNECTIONS, Later, children, problem_of, wait_until
 
 BLOBS = "/v1/blobs"
 MIB = 1 << 20
@@ -110,7 +110,7 @@ def test_a_worker_that_dies_gives_its_places_back(own):
 
     def replaced():
         states = [each["state"] for each in own.status()["pools"]["api"]["workers"]]
-        return not workers & set(children(own.pid("api"))) and states == ["idle"] * WORKERS
+        return not workers & set(children(own.pid("api"))) and states == ["idle"] * (WORKERS + KEPT_CONNECTIONS)
 
     wait_until(replaced, 30, "new workers")
     for each in cut_off:

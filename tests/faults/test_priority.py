@@ -77,3 +77,10 @@ def test_executors_of_jobs_are_nicer_and_their_session_too(stack):
         of_runs = [pathlib.Path(f"/proc/{pid}/autogroup").read_text() for pid in pids(stack)]
         assert group.read_text() not in of_runs
         assert {text.split()[-1] for text in of_runs} == {"0"}
+
+
+def test_workers_do_not_share_a_session_with_executors(stack):
+    pool = stack.pool()
+    workers = {os.getsid(each["pid"]) for each in pool["workers"]}
+    executors = {os.getsid(each["pid"]) for each in pool["executors"]}
+    assert workers and executors and not workers & executors

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from pool import LONG_LIMITS, PATIENT, RUN, find, members, pids
-from stack import BUILD, Stack, wait_until
+from stack import BUILD, KEPT_CONNECTIONS, Stack, wait_until
 
 TASK = "faults.cooperative"
 OPTIONS = {"compute_slots": 1, "compute_net_slots": 1, "compute_queue_length": 2}
@@ -84,7 +84,7 @@ def test_of_the_workers(busy):
     assert running["request_id"] == find(busy, "executors", state="busy")["request_id"]
     assert waiting["request_id"] != running["request_id"]
     idle = members(busy, "workers", state="idle")
-    assert len(idle) == (1 + 2) + (1 + 2) + 4 - 2
+    assert len(idle) == (1 + 2) + (1 + 2) + 4 + KEPT_CONNECTIONS - 2
     assert all("task" not in worker for worker in idle)
     assert all(worker["age_s"] >= worker["state_s"] >= 0 for worker in members(busy, "workers"))
 

@@ -146,7 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         FUZZ_CHECK(cut >= params_size);
         serve(stream, a, &sent, cut == bytes.size);
-        (void)fcgi_stream_end(fcgi);
+        (void)fcgi_stream_end(fcgi, false);
     }
     strbuf_release(&bytes);
     arena_free(a);

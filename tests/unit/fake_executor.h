@@ -22,13 +22,13 @@
 typedef void (*manners)(const struct gang *g, int fd, const struct wire_message *m);
 
 /* As executors do: false when it was withdrawn. */
-static bool begin(const struct gang *g, const struct wire_message *m)
+static inline bool begin(const struct gang *g, const struct wire_message *m)
 {
     return control_begin(gang_control(g, 0), m->run);
 }
 
 /* False when nobody waits for it. */
-static bool send_plain(int fd, enum wire_kind kind, uint64_t run)
+static inline bool send_plain(int fd, enum wire_kind kind, uint64_t run)
 {
     struct payload p = PAYLOAD_INIT;
     struct error err;
@@ -43,15 +43,16 @@ static bool send_plain(int fd, enum wire_kind kind, uint64_t run)
     return is_sent;
 }
 
-static void serve_politely(const struct gang *g, int fd, const struct wire_message *m)
+static inline void serve_politely(const struct gang *g, int fd, const struct wire_message *m)
 {
     if (!begin(g, m))
         return;
-    atomic_fetch_add(&gang_control(g, 0)->runs, 1);
+    control_end(gang_control(g, 0), m->run);
     (void)send_plain(fd, WIRE_RESULT, m->run);
 }
 
-static void start_and_stop_when_told(const struct gang *g, int fd, const struct wire_message *m)
+static inline void start_and_stop_when_told(const struct gang *g, int fd,
+                                            const struct wire_message *m)
 {
     (void)begin(g, m);
     while (atomic_load(&gang_control(g, 0)->stop_run) != m->run)
@@ -59,14 +60,14 @@ static void start_and_stop_when_told(const struct gang *g, int fd, const struct 
     (void)send_plain(fd, WIRE_RESULT, m->run); /* whatever it says now, nobody hears it */
 }
 
-static void start_and_hang(const struct gang *g, int fd, const struct wire_message *m)
+static inline void start_and_hang(const struct gang *g, int fd, const struct wire_message *m)
 {
     (void)fd;
     (void)begin(g, m);
     (void)sleep(FOR_EVER);
 }
 
-static void start_and_hold_memory(const struct gang *g, int fd, const struct wire_message *m)
+static inline void start_and_hold_memory(const struct gang *g, int fd, const struct wire_message *m)
 {
     (void)fd;
     size_t size = 16 * 1024 * 1024;
@@ -78,14 +79,15 @@ static void start_and_hold_memory(const struct gang *g, int fd, const struct wir
     }
 }
 
-static void start_and_talk_nonsense(const struct gang *g, int fd, const struct wire_message *m)
+static inline void start_and_talk_nonsense(const struct gang *g, int fd,
+                                           const struct wire_message *m)
 {
     (void)begin(g, m);
     (void)send(fd, "nonsense", 8, MSG_NOSIGNAL);
     (void)sleep(FOR_EVER);
 }
 
-static void start_and_crash(const struct gang *g, int fd, const struct wire_message *m)
+static inline void start_and_crash(const struct gang *g, int fd, const struct wire_message *m)
 {
     (void)fd;
     (void)begin(g, m);
@@ -93,15 +95,15 @@ static void start_and_crash(const struct gang *g, int fd, const struct wire_mess
 }
 
 /* Hangs up before it has said anything. */
-static void be_moody(const struct gang *g, int fd, const struct wire_message *m)
+static inline void be_moody(const struct gang *g, int fd, const struct wire_message *m)
 {
     (void)g;
-    (void)fd;
     (void)m;
+    (void)shutdown(fd, SHUT_RDWR);
 }
 
 /* Accepts, and never looks at the order. */
-static void be_deaf(const struct gang *g, int fd, const struct wire_message *m)
+static inline void be_deaf(const struct gang *g, int fd, const struct wire_message *m)
 {
     (void)g;
     (void)fd;
@@ -110,8 +112,8 @@ static void be_deaf(const struct gang *g, int fd, const struct wire_message *m)
 }
 
 /* Ends a run, and gives memory back before it takes the next. */
-static void end_and_linger(const struct gang *g, int fd, const struct wire_message *m,
-                           useconds_t us)
+static inline void end_and_linger(const struct gang *g, int fd, const struct wire_message *m,
+                                  useconds_t us)
 {
     struct payload p = PAYLOAD_INIT;
     struct error err;
@@ -126,33 +128,36 @@ static void end_and_linger(const struct gang *g, int fd, const struct wire_messa
     (void)send_plain(fd, WIRE_IDLE, m->run);
 }
 
-static void serve_and_linger(const struct gang *g, int fd, const struct wire_message *m)
+static inline void serve_and_linger(const struct gang *g, int fd, const struct wire_message *m)
 {
     end_and_linger(g, fd, m, 20000);
 }
 
-static void serve_and_linger_on(const struct gang *g, int fd, const struct wire_message *m)
+static inline void serve_and_linger_on(const struct gang *g, int fd, const struct wire_message *m)
 {
     end_and_linger(g, fd, m, FOR_EVER * 1000000);
 }
 
 /* As one does that is recycled: gone before anybody has read what it sent. */
-static void serve_once_and_leave(const struct gang *g, int fd, const struct wire_message *m)
+static inline void serve_once_and_leave(const struct gang *g, int fd, const struct wire_message *m)
 {
     serve_politely(g, fd, m);
     _exit(0);
 }
 
-static void serve(const struct gang *g, manners how)
+/* As executors do: a connection is the worker's, who keeps it. Others are not taken meanwhile. */
+static inline void serve(const struct gang *g, manners how)
 {
     for (;;) {
         struct wire_message m;
         struct error err;
         int fd = accept4(gang_listen_fd(g, 0), NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0 || wire_receive(fd, SIZE_MAX, &m, &err) != 1)
+        if (fd < 0)
             _exit(1);
-        how(g, fd, &m);
-        payload_release(&m.payload);
+        while (wire_receive(fd, SIZE_MAX, &m, &err) == 1) {
+            how(g, fd, &m);
+            payload_release(&m.payload);
+        }
         (void)close(fd);
     }
 }

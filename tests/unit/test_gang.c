@@ -173,7 +173,7 @@ static int count_runs(void *context)
 {
     uint64_t last = 0;
     for (int i = 0; i < ROUNDS; i++) {
-        uint64_t run = gang_new_run(context);
+        uint64_t run = gang_new_run(context, 0);
         if (run <= last)
             return 1;
         last = run;
@@ -186,12 +186,13 @@ static void test_run_numbers_are_unique_among_processes(void **state)
     struct gang *g = gang_of(1, 0, 1);
     pid_t pids[COMPETITORS];
     (void)state;
-    assert_true(gang_new_run(g) == 1);
+    uint64_t first = gang_new_run(g, 3), second = gang_new_run(g, 5);
+    assert_true(second > first && first % CONTROL_CLAIMS == 3 && second % CONTROL_CLAIMS == 5);
     for (int i = 0; i < COMPETITORS; i++)
         pids[i] = start(count_runs, g);
     for (int i = 0; i < COMPETITORS; i++)
         assert_int_equal(exit_code(pids[i]), 0);
-    assert_true(gang_new_run(g) == 2 + COMPETITORS * ROUNDS);
+    assert_true(gang_new_run(g, 0) / CONTROL_CLAIMS == 3 + COMPETITORS * ROUNDS);
     gang_close(g);
 }
 
@@ -202,6 +203,7 @@ static void test_how_an_executor_ended_is_known_by_its_pid(void **state)
     (void)state;
     gang_executor_started(g, 0, 1000);
     gang_executor_started(g, 1, 1001);
+    assert_false(gang_exit_status(g, 0, 0, &status)); /* nobody has ended */
     gang_control(g, 0)->run = 9;
     gang_executor_ended(g, 0, W_EXITCODE(0, SIGSEGV));
     assert_true(gang_exit_status(g, 1000, 0, &status));
@@ -272,16 +274,16 @@ static void test_retry_after_grows_with_runs_and_queue_within_its_bounds(void **
     struct gang *g = gang_of(2, 0, 6);
     (void)state;
     assert_int_equal(gang_retry_after(g, TASK_CPU), 1); /* nothing known */
-    gang_observe_run(g, TASK_CPU, 4000000);
+    gang_observe_run(g, TASK_CPU, 4000000, 1);
     assert_int_equal(gang_retry_after(g, TASK_CPU), 1); /* nobody there */
     assert_int_equal(take_all(g, TASK_CPU), 8);
     assert_int_equal(gang_retry_after(g, TASK_CPU),
                      14); /* seven before it, 4 s each, two at a time */
     for (int i = 0; i < 100; i++)
-        gang_observe_run(g, TASK_CPU, 3600000000);
+        gang_observe_run(g, TASK_CPU, 3600000000, 1);
     assert_int_equal(gang_retry_after(g, TASK_CPU), 60);
     for (int i = 0; i < 200; i++)
-        gang_observe_run(g, TASK_CPU, 100);
+        gang_observe_run(g, TASK_CPU, 100, 1);
     assert_int_equal(gang_retry_after(g, TASK_CPU), 1);
     assert_int_equal(gang_retry_after(g, TASK_NET), 1); /* a class that nobody serves */
     gang_close(g);

@@ -32,9 +32,14 @@ struct fields {
 static struct answer evaluate(struct arena *a, enum http_method method, const struct fields *fields,
                               int64_t size)
 {
-    char *params[4], **p = params;
+    static const struct http_limits limits = {.max_params = 10, .max_params_bytes = 4 << 20};
+    char *params[6], **p = params;
     struct memory_stream stream;
+    struct http_request *req;
+    struct error error;
     struct answer answer;
+    *p++ = arena_strdup(a, "DOCUMENT_URI=/");
+    *p++ = arena_printf(a, "REQUEST_METHOD=%s", method == HTTP_GET ? "GET" : "HEAD");
     if (fields->range)
         *p++ = arena_printf(a, "HTTP_RANGE=%s", fields->range);
     if (fields->if_range)
@@ -43,8 +48,8 @@ static struct answer evaluate(struct arena *a, enum http_method method, const st
         *p++ = arena_printf(a, "HTTP_IF_NONE_MATCH=%s", fields->none_match);
     *p = NULL;
     memory_stream_init(&stream, params, "");
-    struct http_request req = {.arena = a, .stream = &stream.base, .method = method};
-    answer.answer = range_evaluate(&req, ETAG, size, &answer.offset, &answer.size);
+    assert_int_equal(http_request_read(&stream.base, &limits, a, &req, &error), 0);
+    answer.answer = range_evaluate(req, ETAG, size, &answer.offset, &answer.size);
     return answer;
 }
 

@@ -409,6 +409,76 @@ static void test_nothing_is_ever_allocated(void **state)
 }
 #endif
 
+static void test_held_lines_leave_in_one_write(void **state)
+{
+    struct capture c;
+    char lines[4 * LINE_MAX_BYTES], more[64];
+    (void)state;
+    capture_begin(&c);
+    log_hold();
+    log_write(LOG_INFO, "first");
+    log_write(LOG_INFO, "second");
+    bool is_early = capture_next(&c, more, sizeof(more));
+    log_release();
+    log_write(LOG_INFO, "third");
+    capture_pause(&c);
+    bool is_written = capture_next(&c, lines, sizeof(lines));
+    bool is_third = capture_next(&c, more, sizeof(more));
+    (void)close(c.reader);
+    assert_false(is_early);
+    assert_true(is_written && is_third);
+    const char *second = strchr(lines, '\n') + 1;
+    assert_non_null(strstr(lines, "\"message\":\"first\"}\n{"));
+    assert_non_null(strstr(second, "\"message\":\"second\"}\n"));
+    assert_null(strstr(second, "third"));
+}
+
+/* Whoever says one may be about to end. */
+static void test_an_error_does_not_wait_with_the_held_lines(void **state)
+{
+    struct capture c;
+    char held[LINE_MAX_BYTES], error[LINE_MAX_BYTES];
+    (void)state;
+    capture_begin(&c);
+    log_hold();
+    log_write(LOG_INFO, "a run");
+    log_write(LOG_ERROR, "out of memory");
+    bool is_held_written = capture_next(&c, held, sizeof(held));
+    bool is_error_written = capture_next(&c, error, sizeof(error));
+    log_release();
+    capture_pause(&c);
+    (void)close(c.reader);
+    assert_true(is_held_written && is_error_written);
+    assert_non_null(strstr(held, "\"message\":\"a run\""));
+    assert_non_null(strstr(error, "\"message\":\"out of memory\""));
+}
+
+static void test_held_lines_that_are_many_leave_as_whole_lines(void **state)
+{
+    struct capture c;
+    char lines[4 * LINE_MAX_BYTES], text[1000];
+    int count = 0;
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    capture_begin(&c);
+    log_hold();
+    for (int i = 0; i < 10; i++)
+        log_write(LOG_INFO, "long", LOG_STR("text", text));
+    log_release();
+    capture_pause(&c);
+    bool is_whole = true;
+    while (capture_next(&c, lines, sizeof(lines))) {
+        size_t size = strlen(lines);
+        is_whole = is_whole && size <= LINE_MAX_BYTES && lines[0] == '{' && lines[size - 1] == '\n';
+        for (const char *p = lines; (p = strchr(p, '\n')) != NULL; p++)
+            count++;
+    }
+    (void)close(c.reader);
+    assert_true(is_whole);
+    assert_int_equal(count, 10);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -429,6 +499,9 @@ int main(void)
 #if IS_COUNTING
         TEST(test_nothing_is_ever_allocated),
 #endif
+        TEST(test_held_lines_leave_in_one_write),
+        TEST(test_an_error_does_not_wait_with_the_held_lines),
+        TEST(test_held_lines_that_are_many_leave_as_whole_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,6 +102,38 @@ static void test_executors_are_given_long_runs_one_at_a_time(void **state)
     assert_int_equal(policy_depth(1e12), 1);
 }
 
+static void test_executors_with_much_to_do_are_left_alone_for_a_while(void **state)
+{
+    struct policy_load load = {.slots = 2, .mean_us = 10};
+    (void)state;
+    assert_int_equal(policy_rest_us(&load, 96), 240);
+    load.mean_us = 100;
+    assert_int_equal(policy_rest_us(&load, 96), 500);
+    /* A few runs, or nobody to compute them: who waits for one is told at once. */
+    assert_int_equal(policy_rest_us(&load, 15), 0);
+    load.slots = 0;
+    assert_int_equal(policy_rest_us(&load, 96), 0);
+}
+
+static void test_ends_wait_for_others_only_where_many_are_about_to_come(void **state)
+{
+    (void)state;
+    assert_true(policy_gathers(&(struct policy_load){.slots = 2, .held = 100, .mean_us = 20}));
+    assert_true(policy_gathers(&(struct policy_load){.slots = 2, .held = 1000, .mean_us = 100}));
+    assert_false(policy_gathers(&(struct policy_load){.slots = 2, .held = 99, .mean_us = 20}));
+    assert_false(policy_gathers(&(struct policy_load){.slots = 2, .held = 1000, .mean_us = 101}));
+    assert_false(policy_gathers(&(struct policy_load){.slots = 0, .held = 1000, .mean_us = 20}));
+}
+
+static void test_waiting_for_a_turn_is_no_work_but_long_runs_are_what_they_take(void **state)
+{
+    (void)state;
+    assert_true(policy_run_us(400, 12) == 25);
+    assert_true(policy_run_us(400, 300) == 300);
+    assert_true(policy_run_us(400, 900) == 400);
+    assert_true(policy_run_us(5001, 12) == 5001); /* it may have slept */
+}
+
 static void test_long_runs_are_noticed_sooner_than_short_ones(void **state)
 {
     double mean = 0;
@@ -186,6 +218,9 @@ int main(void)
         cmocka_unit_test(test_a_claim_takes_what_can_be_computed_soon),
         cmocka_unit_test(test_what_turns_out_to_be_long_is_given_back),
         cmocka_unit_test(test_executors_are_given_long_runs_one_at_a_time),
+        cmocka_unit_test(test_executors_with_much_to_do_are_left_alone_for_a_while),
+        cmocka_unit_test(test_ends_wait_for_others_only_where_many_are_about_to_come),
+        cmocka_unit_test(test_waiting_for_a_turn_is_no_work_but_long_runs_are_what_they_take),
         cmocka_unit_test(test_long_runs_are_noticed_sooner_than_short_ones),
         cmocka_unit_test(test_polls_become_rare_but_never_rarer_than_a_second_or_so),
         cmocka_unit_test(test_each_wait_is_four_times_as_long_up_to_an_hour),

@@ -2,15 +2,31 @@
 """Fixtures of the tests that need a running server."""
 
 import collections
+import faulthandler
+import os
 
 import pytest
 
 import stack as stack_module
 
 
+# A test that takes so long hangs: its process ends, and says where each thread is.
+PATIENCE_SECONDS = 900
+standard_error = None
+
+
 def pytest_configure(config):
+    global standard_error
+    standard_error = os.dup(2)  # before output is captured
     config.addinivalue_line("markers", "full: takes long; ./dev check full runs it, ./dev check does not")
     config.addinivalue_line("markers", "heavy: computes a lot; its file is among the first")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol():
+    faulthandler.dump_traceback_later(PATIENCE_SECONDS, exit=True, file=standard_error)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 def weight(item):

@@ -38,6 +38,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.answer, self.is_last, self.answered = answer, is_last, 0
         self.lock = threading.Lock()
         self.port = self.server_address[1]
+        self.socket.settimeout(1)  # a client may be gone before it is accepted
 
     def roots(self):
         return []

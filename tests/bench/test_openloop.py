@@ -30,7 +30,9 @@ class Server:
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=1000)
         self.port = self.listening.getsockname()[1]
         self.lock = threading.Lock()
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.is_over = threading.Event()
+        self.accepting = threading.Thread(target=self.accept, daemon=True)
+        self.accepting.start()
 
     def accept(self):
         with contextlib.suppress(OSError):
@@ -60,7 +62,15 @@ class Server:
     def __enter__(self):
         return self
 
+    def stall(self, seconds=60):
+        """Until the test is over."""
+        self.is_over.wait(seconds)
+
     def __exit__(self, *_):
+        # Closed under an accept that waits, it would go on to listen, and the number would soon be another's.
+        self.is_over.set()
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.accepting.join()
         self.listening.close()
 
 
@@ -101,7 +111,7 @@ def test_a_stall_is_counted_for_all_who_would_have_waited():
 
 def test_percentiles_are_in_order_and_count_who_was_given_up():
     def answer(path):
-        time.sleep(0.001 if server.requests % 10 else 30)  # every tenth
+        server.stall(0.001 if server.requests % 10 else 30)  # every tenth
         return [EMPTY]
 
     with Server(answer) as server:
@@ -195,14 +205,14 @@ def test_a_server_that_is_not_there_is_an_error_and_no_hang():
 
 
 def test_a_server_that_never_answers_is_given_up():
-    with Server(lambda path: time.sleep(60)) as server:
+    with Server(lambda path: server.stall()) as server:
         got = load(server, rate=100, seconds=0.3, patience=0.3)
     assert (got["given_up"], got["good"]) == (30, 0)
 
 
 def test_a_generator_without_descriptors_says_so(tmp_path):
     (tmp_path / "request").write_bytes(Request("GET", "/").whole())
-    with Server(lambda path: time.sleep(60)) as server:
+    with Server(lambda path: server.stall()) as server:
         done = subprocess.run(["prlimit", "--nofile=40:40", build_openloop(), "0.3", "0.5"], text=True, timeout=30,
                               input=f"a 300 {server.port} {tmp_path}/request\n", capture_output=True)  # fmt: skip
     got = json.loads(done.stdout)["a"]

@@ -7,7 +7,7 @@ import pathlib
 import sys
 import tempfile
 
-from stack import SHARED_DATA
+from stack import SHARED_DATA, place_of_files
 
 from . import CORES
 from .contender import registry
@@ -23,7 +23,7 @@ class Bench:
         self.left_out = {}  # name: what is missing
         self._all = registry()
         self._started = {}
-        self._files = tempfile.TemporaryDirectory(prefix="gangsaw-bench-")
+        self._files = tempfile.TemporaryDirectory(prefix="gangsaw-bench-", dir=place_of_files())
         self.folder = pathlib.Path(self._files.name)
         self.folder.chmod(0o755)  # some servers run as another user
 

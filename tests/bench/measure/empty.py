@@ -13,13 +13,15 @@ NAME = "empty"
 TITLE = "An empty answer"
 SECONDS = 2.0
 FASTAPI = ["fastapi-inline", "fastapi-threads", "fastapi-processes", "fastapi-celery"]
-CONTENDERS = ["gangsaw", *FASTAPI, "php-fpm", "node"]
+SILENT = {"silent-fastapi": "no line for a request, and not among FastAPI's best", "node": "no line for a request"}
+CONTENDERS = ["gangsaw", *FASTAPI, "php-fpm", *SILENT]
 
 CLIENTS = 16
 METHOD = (
     "A closed loop of {clients} clients (wrk), {seconds:g} s, {rounds} rounds in turn. First each contender's lightest answer, a few bytes of JSON "
     "from the process that takes the request; then an empty one from where the contender computes: Gangsaw's executor, FastAPI's "
-    "thread, process of the pool, Celery's worker. Where both are the same process, the figure stands in both tables."
+    "thread, process of the pool, Celery's worker. Where both are the same process, the figure stands in both tables. "
+    "Each server writes a line for each request, as it does by default; two do not, to show what it costs."
 )  # fmt: skip
 REFUSED = Request.json("/v1/tasks/demo.sum_squares", {"n": -1})
 OTHERS = ("gangsaw", "gangsaw-executor", "fastapi-inline", "php-fpm", "node")  # whom other generators measure too
@@ -35,7 +37,7 @@ def light(bench, names):
             loads.append(Load("gangsaw-refusal", "Gangsaw, a refusal", each, REFUSED, CLIENTS,
                               "a worker of the computing pool answers 422 to a wrong parameter", is_refused=True))  # fmt: skip
         elif name not in ("fastapi-processes", "fastapi-celery"):  # whose handler is fastapi-inline's
-            loads.append(Load(name, each.title, each, each.request("empty"), CLIENTS))
+            loads.append(Load(name, each.title, each, each.request("empty"), CLIENTS, SILENT.get(name, "")))
     return loads
 
 

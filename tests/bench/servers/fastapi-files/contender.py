@@ -29,8 +29,8 @@ class FastapiFiles(Contender):
     def start(self, folder, bench):
         self.port = free_port()
         self.program = Program(
-            ["/usr/bin/python3", "-m", "uvicorn", "app:app", "--port", self.port, "--loop", "uvloop", "--http", "httptools",
-             "--no-access-log"], folder / "uvicorn.log", cwd=HERE, env={"COMMANDS": json.dumps(self.commands)})  # fmt: skip
+            ["/usr/bin/python3", "-m", "uvicorn", "app:app", "--port", self.port, "--loop", "uvloop", "--http", "httptools"],
+            folder / "uvicorn.log", cwd=HERE, env={"COMMANDS": json.dumps(self.commands)})  # fmt: skip
         self.program.wait_until(lambda: "Uvicorn running on" in self.program.log.read_text(), 60)
 
     def stop(self):

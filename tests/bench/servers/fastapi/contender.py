@@ -21,13 +21,14 @@ LIBRARIES = ("python3-pil", "python3-cryptography", "python3-asyncpg", "python3-
 UVICORN = [
     ("uvicorn --workers", "one for each core", "FastAPI, Deployment: Server Workers; uvicorn, Deployment"),
     ("uvicorn --loop uvloop --http httptools", "instead of Python's own", "uvicorn, Settings: what uvicorn[standard] brings"),
-    ("uvicorn --no-access-log", "Gangsaw's nginx writes none either", "uvicorn, Settings: Logging"),
+    ("uvicorn's access log", "on, the default: Gangsaw's workers log each request too", "uvicorn, Settings: Logging"),
 ]  # fmt: skip
 
 
 class Fastapi(Contender):
     packages = (*WEB, *LIBRARIES)
     app = ""
+    options = ()
     programs = ()
 
     def start(self, folder, bench):
@@ -41,7 +42,7 @@ class Fastapi(Contender):
         try:
             self.start_behind()
             web = self.run(["/usr/bin/python3", "-m", "uvicorn", f"{self.app}:app", "--port", self.port, "--workers", CORES,
-                            "--loop", "uvloop", "--http", "httptools", "--no-access-log"], "uvicorn")  # fmt: skip
+                            "--loop", "uvloop", "--http", "httptools", *self.options], "uvicorn")  # fmt: skip
             web.wait_until(lambda: web.log.read_text().count(STARTED) >= CORES and self.answers(), 60)
         except BaseException:
             self.stop()
@@ -100,6 +101,15 @@ class Inline(Fastapi):
     ]
 
 
+class Silent(Inline):
+    """What the access log costs. Nobody else goes without, and its name is no FastAPI's among which the best is looked for."""
+
+    name = "silent-fastapi"
+    title = "FastAPI, async def, without a log"
+    options = ("--no-access-log",)
+    settings = [("uvicorn --no-access-log", "what the access log costs", "uvicorn, Settings: Logging")]
+
+
 class Threads(Fastapi):
     name = "fastapi-threads"
     title = "FastAPI, def (threads)"
@@ -154,4 +164,4 @@ class Celery(Fastapi):
         worker.wait_until(lambda: " ready." in worker.log.read_text(), 60)
 
 
-CONTENDERS = [Inline, Threads, Processes, Celery]
+CONTENDERS = [Inline, Silent, Threads, Processes, Celery]

@@ -41,7 +41,8 @@ def build_loop(name):
         flags += found.stdout.split()
     program.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["gcc", "-std=gnu17", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", f"-I{ROOT}/fcgi-app", f"-I{ROOT}/tests/unit",
-                    "-o", program, *sources, *flags], check=True)  # fmt: skip
+                    "-o", f"{program}.new", *sources, *flags], check=True)  # fmt: skip
+    pathlib.Path(f"{program}.new").replace(program)
     return program
 
 

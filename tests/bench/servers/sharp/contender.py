@@ -51,7 +51,10 @@ class Node(Sharp):
     title = "node, cluster"
     processes = CORES
     env = {}
-    settings = [("cluster.fork()", "one process for each core", "Node.js, Cluster")]
+    settings = [
+        ("cluster.fork()", "one process for each core", "Node.js, Cluster"),
+        ("log of requests", "none: node has none of its own", "Node.js, HTTP"),
+    ]
 
 
 CONTENDERS = [Sharp, Node]

@@ -13,7 +13,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 from harness import page, plot, results, sane, terminal  # noqa: E402
-from harness.measurement import Aim, Column, Plot, Result, Row, Table, Value, alternate  # noqa: E402
+from harness.measurement import Aim, Column, Plot, Result, Row, Table, Value, alternate, times  # noqa: E402
 from harness.measurement import values as values_of  # noqa: E402
 from stack import SANITIZED  # noqa: E402
 
@@ -59,6 +59,11 @@ def test_a_figure_is_the_median_with_its_spread():
     got = Value.of([3, 1, 2])
     assert (got.lowest, got.median, got.highest, got.rounds) == (1, 2, 3, [3, 1, 2])
     assert Value.of(5).lowest == Value.of(5).highest == 5
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(0.97, "0.97 times"), (1.04, "1.04 times"), (0.81, "0.8 times"), (36.72, "36.7 times")])
+def test_a_ratio_says_which_is_the_better(ratio, said):
+    assert times(ratio) == said
 
 
 def test_rounds_alternate():

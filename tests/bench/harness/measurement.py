@@ -124,3 +124,8 @@ def values(rounds, *keys):
         have = [each[key] for each in rounds if each.get(key) is not None]
         found[key] = Value.of(have) if have else None
     return found
+
+
+def times(ratio):
+    """In words, for a sentence: with a digit more where rounding would hide which of both is the better."""
+    return f"{ratio:.{2 if 0.9 < ratio < 1.1 else 1}f} times"

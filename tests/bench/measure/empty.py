@@ -7,7 +7,7 @@ import shutil
 from harness.closed import Load, best, measure, median, table
 from harness.contender import Request
 from harness.load import h2load, hey
-from harness.measurement import Aim, Column, Plot, Result, Row, Table, Value
+from harness.measurement import Aim, Column, Plot, Result, Row, Table, Value, times
 
 NAME = "empty"
 TITLE = "An empty answer"
@@ -94,7 +94,7 @@ def says(alone, computing):
     worker, executor = median(alone, "gangsaw"), median(computing, "gangsaw-executor")
     if not worker or not executor:
         return ""
-    beside = [f"{worker / rate:.1f} times {name}'s" for name, rate in (("FastAPI", best(alone, "fastapi")), ("PHP-FPM", median(alone, "php-fpm"))) if rate]
+    beside = [f"{times(worker / rate)} {name}'s" for name, rate in (("FastAPI", best(alone, "fastapi")), ("PHP-FPM", median(alone, "php-fpm"))) if rate]
     return (f"{worker:,.0f} empty answers a second" + (f": {' and '.join(beside)} rate" if beside else "")
             + f"; {executor:,.0f} from a process of their own in a sandbox.")  # fmt: skip
 

@@ -2,7 +2,7 @@
 """Jobs a second, and from enqueueing to the start."""
 
 from harness.load import percentiles
-from harness.measurement import Aim, Column, Plot, Result, Row, Table, alternate, values
+from harness.measurement import Aim, Column, Plot, Result, Row, Table, alternate, times, values
 from servers.gangsaw.jobs import Queue
 
 NAME = "jobs"
@@ -76,7 +76,7 @@ def aims(rows):
 def plots(rows):
     found = ratios(rows)
     done = next((row.values["rate"].median for row in rows if row.name == "gangsaw"), 0)
-    beside = [f"{ratio:.1f} times {name}'s" for name, ratio in (("graphile-worker", found.get("graphile-worker")), ("Celery", found.get("celery"))) if ratio]
+    beside = [f"{times(ratio)} {name}'s" for name, ratio in (("graphile-worker", found.get("graphile-worker")), ("Celery", found.get("celery"))) if ratio]
     says = f"{done:,.0f} durable jobs a second, results stored" + (f": {' and '.join(beside)} rate." if beside else ".")
     return [Plot("jobs", "Jobs a second", 0, "rate", log=True, says=says),
             Plot("jobs-latency", "From enqueueing a single job to its start, p50", 0, "p50")]  # fmt: skip

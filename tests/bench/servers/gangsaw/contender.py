@@ -27,12 +27,13 @@ def build_module():
 
 
 class BenchStack(Stack):
-    """With the module's folders; else as ./dev starts it: slots as the machine's memory has it, and a database
-    that waits for the disk."""
+    """With the module's folders; else as ./dev starts it: slots as the machine's memory has it, connections
+    kept as many as it has cores for, and a database that waits for the disk."""
 
     def __init__(self):
         super().__init__()
-        del self.env["GANGSAW_SERVER_MEMORY"], self.env["GANGSAW_FSYNC"]
+        for option in ("GANGSAW_SERVER_MEMORY", "GANGSAW_HTTP_KEPT_CONNECTIONS", "GANGSAW_FSYNC"):
+            del self.env[option]
         modules, tasks = self.var / "bench-modules", self.var / "bench-tasks"
         modules.mkdir()
         tasks.mkdir()

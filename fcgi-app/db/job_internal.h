@@ -95,11 +95,14 @@
 int job_check_batch(struct db *db, struct arena *a, const struct job_batch *batch,
                     struct error *reterr);
 
-/* Is there nothing to it but to be queued? Then job_store_one() gives the rows that the statement
- * for batches would. */
-bool job_is_plain(const struct job_new *job);
-int job_store_one(struct db *db, struct arena *a, const char *tenant, const struct job_new *job,
-                  const struct db_rows **ret_rows, struct error *reterr);
+/*
+ * Store jobs that have nothing to them but to be queued, and are of few kinds: jobs[order[0]] and
+ * so on, `count` of them. *ret_rows has what the statement for batches would give; NULL where that
+ * one is needed, and nothing is done then.
+ */
+int job_store_plain(struct db *db, struct arena *a, const char *tenant, const struct job_new *jobs,
+                    const int *order, int count, const struct db_rows **ret_rows,
+                    struct error *reterr);
 
 /* 0 for what is not positive, or too large. */
 int64_t job_seconds_us(double seconds);

@@ -318,12 +318,11 @@ static int store_slice(struct batch *b, struct slice *s, struct error *reterr)
 {
     struct db_value values[STORE_VALUES];
     const struct db_rows *rows;
-    const struct job_new *first = &s->jobs[s->waiting[0]];
-    if (s->count == 1 && job_is_plain(first)) {
-        if (job_store_one(b->db, b->arena, b->tenant, first, &rows, reterr) != 0)
-            return -1;
+    if (job_store_plain(b->db, b->arena, b->tenant, s->jobs, s->waiting, s->count, &rows, reterr) !=
+        0)
+        return -1;
+    if (rows)
         return take_stored(b, s, rows, reterr);
-    }
     fill_values(b->arena, b->tenant, s, values);
     if (db_query(b->db, b->arena, &store_statement, values, STORE_VALUES, &rows, reterr) != 0)
         return -1;

@@ -7,6 +7,63 @@
 
 #include <math.h>
 
+/* Few kinds, one too many for the statement for these, and all different. */
+static void test_a_mixed_batch_stores_each_as_it_was_given(void **state)
+{
+    enum { MANY = 60 };
+    static const int kinds[] = {1, 2, 16, 17, MANY};
+    struct jobs *j = jobs_begin(state);
+    for (size_t k = 0; k < COUNT(kinds); k++) {
+        struct job_new jobs[MANY];
+        struct job_stored stored[MANY];
+        (void)ask(j->context, j->context->other, "DELETE FROM gangsaw.job");
+        for (int i = 0; i < MANY; i++) {
+            int kind = i % kinds[k];
+            jobs[i] = new_job(arena_printf(j->arena, "{\"n\":%d}", i));
+            jobs[i].task = kind % 5 == 1 ? "demo.other" : "demo.echo";
+            jobs[i].lane = kind % 7 == 1 ? "net/demo" : "cpu/demo";
+            jobs[i].priority = kind % 3;
+            jobs[i].max_attempts = 1 + kind % 4;
+            jobs[i].timeout_seconds = kind % 2 ? kind : 0;
+            jobs[i].request_id = kind % 3 == 2 ? NULL : arena_printf(j->arena, "r%d", kind);
+            jobs[i].traceparent = kind % 3 == 1 ? "00-1-2-03" : NULL;
+        }
+        store_many(j, jobs, MANY, stored);
+        for (int i = 0; i < MANY; i++) {
+            struct job_row row = get(j, stored[i].id);
+            const struct job_new *job = &jobs[i];
+            assert_true(i == 0 || stored[i].id > stored[i - 1].id);
+            assert_string_equal(
+                db_get_text(
+                    ask(j->context, j->context->other,
+                        arena_printf(j->arena, "SELECT params FROM gangsaw.job WHERE id = %lld",
+                                     (long long)row.id)),
+                    0, 0),
+                job->params);
+            assert_string_equal(row.task, job->task);
+            assert_string_equal(row.lane, job->lane);
+            assert_int_equal(row.priority, job->priority);
+            assert_int_equal(row.max_attempts, job->max_attempts);
+            assert_true(job->timeout_seconds > 0 ? row.timeout_seconds == job->timeout_seconds
+                                                 : isnan(row.timeout_seconds));
+            assert_true(!row.request_id == !job->request_id);
+            if (row.request_id)
+                assert_string_equal(row.request_id, job->request_id);
+            assert_true(!row.traceparent == !job->traceparent);
+        }
+        /* Turns of each queue: one a job, in their order, from the beginning. */
+        assert_int_equal(number(j, "SELECT count(*) FROM (SELECT vtime, row_number() OVER ("
+                                   "  PARTITION BY lane, priority ORDER BY id) - 1 AS turn "
+                                   "FROM gangsaw.job) q WHERE vtime <> turn"),
+                         0);
+        store_many(j, jobs, 2, stored);
+        assert_int_equal(number(j, "SELECT count(DISTINCT (lane, priority, vtime)) "
+                                   "FROM gangsaw.job"),
+                         MANY + 2);
+    }
+    jobs_end(j);
+}
+
 static void test_jobs_are_claimed_by_lane_priority_and_turn(void **state)
 {
     struct jobs *j = jobs_begin(state);
@@ -444,6 +501,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+        TEST(test_a_mixed_batch_stores_each_as_it_was_given),
         TEST(test_jobs_are_claimed_by_lane_priority_and_turn),
         TEST(test_a_claim_skips_what_another_one_takes),
         TEST(test_a_claim_ends_before_it_fills_the_memory),

@@ -12,6 +12,7 @@ a new database is a thousand files; its port is a free one. GANGSAW_BUILD=asan r
 the build with sanitizers; a report of theirs in a log fails the test that closes the stack.
 """
 
+import contextlib
 import csv
 import glob
 import io
@@ -228,7 +229,9 @@ class Stack:
     def __enter__(self):
         try:
             self.start()
-        except BaseException:
+        except BaseException:  # some of it may run already
+            with contextlib.suppress(Exception):
+                self.dev("stop", check=False)
             shutil.rmtree(self.var, ignore_errors=True)
             raise
         return self

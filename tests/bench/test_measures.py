@@ -9,10 +9,12 @@ import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+from harness import sane  # noqa: E402
 from harness.contender import load_file  # noqa: E402
+from harness.measurement import Options  # noqa: E402
 
-disconnect, recovery, memory, mix = (
-    load_file(HERE / "measure" / f"{name}.py") for name in ("disconnect", "recovery", "memory", "mix")
+disconnect, recovery, memory, mix, thumbnail = (
+    load_file(HERE / "measure" / f"{name}.py") for name in ("disconnect", "recovery", "memory", "mix", "thumbnail")
 )
 
 
@@ -83,3 +85,14 @@ def test_what_is_refused_is_counted_apart_from_what_is_given_up():
     found = mix.figures({"light": light, "heavy": heavy}, Bench)
     assert (found["answered"], found["goodput"], found["share"]) == (95, 15, 75)
     assert (found["refused"], found["refusal_p99"]) == (50, 7)
+
+
+def test_without_the_photograph_the_others_are_measured():
+    class Bench:
+        photograph = None
+
+        def available(self, names):
+            return names
+
+    found = thumbnail.run(Options(), Bench())
+    assert found.notes and not found.tables and sane.complaints(found) == []

@@ -4,6 +4,7 @@
 import contextlib
 import copy
 import pathlib
+import signal
 import sys
 import tempfile
 
@@ -12,6 +13,7 @@ from stack import SHARED_DATA, place_of_files
 from . import CORES
 from .contender import registry
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # what ends the command
 PHOTOGRAPH = "images/2569067123_aca715a2ee_o.jpg"
 
 
@@ -69,7 +71,12 @@ class Bench:
         contender = copy.copy(self._all[name])
         folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
         folder.chmod(0o755)
-        contender.start(folder, self)
+        try:
+            contender.start(folder, self)
+        except BaseException:  # whoever ends the command while it starts ends it too
+            with contextlib.suppress(Exception):
+                contender.stop()
+            raise
         return contender
 
     @property
@@ -84,7 +91,10 @@ class Bench:
         return file if file.is_file() else None
 
     def close(self):
-        """What uses another's database goes before it: newest first."""
+        """What uses another's database goes before it: newest first. Who is impatient now waits: what has a session
+        of its own would be left behind."""
+        for number in ENDS:
+            signal.signal(number, signal.SIG_IGN)
         for name in reversed(list(self._started)):
             try:
                 self._started.pop(name).stop()

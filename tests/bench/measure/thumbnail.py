@@ -9,6 +9,7 @@ from servers.shared import WIDTH
 
 NAME = "thumbnail"
 TITLE = "A thumbnail of a photograph"
+QUESTION = "How many photographs a second become thumbnails, and how good are those?"
 SECONDS = 2.0
 CONTENDERS = ["gangsaw", "sharp", "fastapi-inline", "fastapi-threads", "fastapi-processes", "fastapi-celery", "php-fpm"]
 
@@ -53,6 +54,8 @@ def ssim(bench, answer):
 
 def run(options, bench):
     names = bench.available(options.wanted(CONTENDERS))
+    if not bench.photograph:
+        return Result(NAME, TITLE, QUESTION, "Not measured.", [], notes=["The photograph is missing (shared data)."])
     picture = bench.photograph.read_bytes()
     original = size_of(bench, picture)
     loads, answers = [], {}
@@ -72,7 +75,7 @@ def run(options, bench):
         row.note = row.note if similar else "not compared: Pillow is missing"
     ours, theirs = median(found, "gangsaw"), median(found, "sharp")
     return Result(
-        NAME, TITLE, "How many photographs a second become thumbnails, and how good are those?",
+        NAME, TITLE, QUESTION,
         METHOD.format(size=f"{original[0]} x {original[1]}", bytes=len(picture), width=WIDTH, seconds=options.seconds, rounds=options.rounds,
                       clients=" or ".join(str(each * bench.cores) for each in PER_CORE)),
         [found], [Plot("thumbnail", "Thumbnails of a photograph", 0, "rate")],

@@ -36,6 +36,7 @@ static void open_connection(const char *port)
         loop_fail("nobody listens on port %s", port);
     setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 }
 
 static bool send_all(const struct loop_file *request)

@@ -8,9 +8,9 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from harness.contender import Contender  # noqa: E402
-from harness.processes import Program, tree  # noqa: E402
+from harness.processes import Program, in_session, tree  # noqa: E402
 from harness.session import Bench  # noqa: E402
-from stack import alive, process_state, wait_until  # noqa: E402
+from stack import alive, wait_until  # noqa: E402
 
 CHILDREN = 20
 MASTER = f"""
@@ -29,10 +29,17 @@ while True:
 """
 
 
-def in_session(leader):
-    """Living processes of a session: those too whose parent has ended."""
-    states = {int(path.name): process_state(path.name) for path in pathlib.Path("/proc").iterdir() if path.name.isdigit()}
-    return [pid for pid, fields in states.items() if fields and int(fields[3]) == leader]
+ORPHAN = """
+import os, time
+for _ in range(2):
+    if os.fork() > 0:
+        os._exit(0)
+time.sleep(60)
+"""
+
+
+def living(leader):
+    return [pid for pid in in_session(leader) if alive(pid)]
 
 
 def test_a_master_cannot_replace_children_that_are_stopped(tmp_path):
@@ -41,8 +48,18 @@ def test_a_master_cannot_replace_children_that_are_stopped(tmp_path):
         program.wait_until(lambda: len(tree([program.pid])) == CHILDREN + 1)
     finally:
         program.stop()
-    wait_until(lambda: not in_session(program.pid), 10, "all of them gone")
+    wait_until(lambda: not living(program.pid), 10, "all of them gone")
     assert not alive(program.pid)
+
+
+def test_what_has_lost_its_parents_is_stopped_too(tmp_path):
+    """As a process pool of Python's does whose process was killed."""
+    program = Program([sys.executable, "-c", ORPHAN], tmp_path / "log")
+    try:
+        wait_until(lambda: program.process.poll() == 0 and len(living(program.pid)) == 1)
+    finally:
+        program.stop()
+    wait_until(lambda: not living(program.pid), 10, "all of them gone")
 
 
 class Interrupted(Contender):

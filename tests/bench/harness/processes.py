@@ -12,14 +12,24 @@ from stack import process_state, wait_until
 TICK = os.sysconf("SC_CLK_TCK")
 
 
+def all_processes():
+    """{pid: what process_state() has}"""
+    return {int(path.name): fields for path in pathlib.Path("/proc").iterdir()
+            if path.name.isdigit() and (fields := process_state(path.name))}  # fmt: skip
+
+
 def tree(roots):
     """These processes and all their descendants, as a set."""
-    parents = {int(path.name): int(fields[1]) for path in pathlib.Path("/proc").iterdir()
-               if path.name.isdigit() and (fields := process_state(path.name))}  # fmt: skip
+    parents = {pid: int(fields[1]) for pid, fields in all_processes().items()}
     found = set(roots)
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
     return found
+
+
+def in_session(leader):
+    """Those too whose parent has ended."""
+    return {pid for pid, fields in all_processes().items() if int(fields[3]) == leader}
 
 
 def cpu_seconds(pids):
@@ -54,10 +64,11 @@ def kill(pids, number=signal.SIGKILL):
             pass
 
 
-def kill_tree(root):
-    """With all descendants. They are halted first: a master starts anew what it loses."""
+def kill_session(leader):
+    """With all descendants, and what it started behind them. They are halted first: a master starts anew what it
+    loses."""
     halted = set()
-    while more := tree([root]) - halted:
+    while more := tree(in_session(leader)) - halted:
         kill(more, signal.SIGSTOP)
         halted |= more
     kill(halted)
@@ -93,6 +104,5 @@ class Program:
 
     def stop(self):
         """Killed: some servers would first wait for their clients, others compute on for nobody."""
-        if self.process.poll() is None:
-            kill_tree(self.pid)
+        kill_session(self.pid)
         self.process.wait()

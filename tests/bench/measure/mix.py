@@ -217,6 +217,6 @@ def run(options, bench):
         "What does a health check or a page wait while others compute, and what is computed when more is asked for than can be?",
         f"Open loop, times from the plan. Heavy: the sum of {terms(RUN_MS):,} squares in C, {RUN_MS} ms of a core; light: an empty "
         f"answer. The capacity is {capacity(bench):.0f} runs a second, {bench.cores} cores and nothing else on them. {seconds:g} s a run, the first "
-        f"{WARM * seconds:g} s not counted; {rounds} rounds. A client leaves after {PATIENCE:g} s; goodput is what is answered with 200 before, while the load "
+        f"{WARM * seconds:.2g} s not counted; {rounds} rounds. A client leaves after {PATIENCE:g} s; goodput is what is answered with 200 before, while the load "
         "lasts. Started anew for each load. Who was given up counts with the patience. Load and server share the cores.",
         tables, plots, found)  # fmt: skip

@@ -162,7 +162,7 @@ def figures(got, killed, seconds):
 def note_of(found, seconds):
     notes = []
     if found["back"] is None:
-        notes.append(f"never, in the {(1 - KILL_AT) * seconds:g} s that were left")
+        notes.append(f"never, in the {(1 - KILL_AT) * seconds:.2g} s that were left")
     if found["failed_before"]:
         notes.append(f"{found['failed_before']} had failed before")
     return "; ".join(notes)

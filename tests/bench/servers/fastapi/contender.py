@@ -24,6 +24,8 @@ UVICORN = [
     ("uvicorn's access log", "on, the default: Gangsaw's workers log each request too", "uvicorn, Settings: Logging"),
 ]  # fmt: skip
 
+PICTURES = ("thumbnails", "Image.draft(), then thumbnail()", "Pillow, Image.draft(): the decoder shrinks, which is quicker and costs some quality")
+
 
 class Fastapi(Contender):
     packages = (*WEB, *LIBRARIES)
@@ -97,6 +99,7 @@ class Inline(Fastapi):
     app = "inline"
     settings = [
         *UVICORN,
+        PICTURES,
         ("PostgreSQL", "asyncpg.create_pool()", "asyncpg, Usage: Connection Pools"),
     ]
 
@@ -117,6 +120,7 @@ class Threads(Fastapi):
     settings = [
         *UVICORN,
         ("threads", "40 in each worker, FastAPI's default", "FastAPI, Concurrency and async / await: what to do in a hurry"),
+        PICTURES,
         ("PostgreSQL", "psycopg2's ThreadedConnectionPool", "psycopg2, Connections pooling"),
     ]  # fmt: skip
 
@@ -129,6 +133,7 @@ class Processes(Fastapi):
         *UVICORN,
         ("ProcessPoolExecutor", "as many processes as cores, over all workers of uvicorn; quicker than the default of as many in each, which was tried too",
          "Python, Developing with asyncio: Running Blocking Code"),
+        PICTURES,
         ("PostgreSQL", "asyncpg.create_pool()", "asyncpg, Usage: Connection Pools"),
     ]  # fmt: skip
 
@@ -149,6 +154,8 @@ class Celery(Fastapi):
         ("celery worker --prefetch-multiplier", "1", "Celery, Optimizing: Prefetch Limits"),
         ("celery worker --without-gossip --without-mingle --without-heartbeat", "one worker has nobody to talk to",
          "Celery, Workers Guide"),
+        ("a result", "looked for every 5 ms, without blocking the event loop", "Celery has no interface for asyncio"),
+        PICTURES,
         ("redis-server --save \"\"", "nothing is written to a disk", "Redis, Persistence"),
         ("PostgreSQL", "asyncpg.create_pool()", "asyncpg, Usage: Connection Pools"),
     ]  # fmt: skip

@@ -11,6 +11,7 @@ import requests
 from stack import find_psql
 
 TASK = "demo.sum_squares"
+LONGEST = 300  # s until all jobs are done
 
 
 class Console:
@@ -41,7 +42,9 @@ class Queue:
         self.console.close()
 
     def wait_until_empty(self):
+        limit = time.monotonic() + LONGEST
         while self.console.ask("SELECT EXISTS (SELECT FROM gangsaw.job)") == "t":
+            assert time.monotonic() < limit, f"there are jobs left after {LONGEST} s"
             time.sleep(0.02)
 
     def succeeded(self):

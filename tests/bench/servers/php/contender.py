@@ -64,6 +64,7 @@ class Php(Contender):
         ("opcache.jit, opcache.jit_buffer_size", "tracing, 64M", "PHP manual, OPcache Runtime Configuration"),
         ("opcache.preload", "FFI's declarations", "PHP manual, FFI: A Complete Example with Preloading"),
         ("PDO::ATTR_PERSISTENT", "true", "PHP manual, Connections and Connection management"),
+        ("thumbnails", "imagecopyresampled(); imagescale() is quicker and skips pixels", "PHP manual, GD: imagecopyresampled"),
         ("nginx's access_log", "on, the default: Gangsaw's workers log each request too", "nginx, ngx_http_log_module"),
         ("nginx", "worker_processes, connections and buffers of Gangsaw's", "nginx/ of this project"),
     ]  # fmt: skip

@@ -23,6 +23,8 @@ SERVER = {"compute_slots": 1, "compute_queue_length": 2, "compute_net_slots": 1}
 # What one client may cost, in nginx alone: the buffers of its body and of its header, and what nginx
 # keeps of a request and a connection.
 UPLOAD_COST = 32 * KIB + 16 * KIB + 8 * KIB
+# So many bodies at once, and no more, may stay in memory up to this size.
+UNCROWDED, WHOLE_BODY = 100, 1280 * KIB
 # What else the processes come to use, and what malloc keeps for the next time.
 SLACK = 12 * MIB
 
@@ -153,11 +155,11 @@ HEADERS = [
 BODY = 100 * KIB
 
 
-def begin_upload(client, kind, size):
-    """All of the header and `size` bytes of a body of BODY bytes."""
-    head = HEADERS[kind] % BODY + b"X-Padding: " + b"x" * 3000 + b"\r\n\r\n"
+def begin_upload(client, kind, size, body=BODY):
+    """All of the header and `size` bytes of a body of `body` bytes."""
+    head = HEADERS[kind] % body + b"X-Padding: " + b"x" * 3000 + b"\r\n\r\n"
     if b"chunked" in head:
-        head += b"%x\r\n" % BODY
+        head += b"%x\r\n" % body
     client.sendall(head + b"x" * size)
 
 
@@ -189,9 +191,33 @@ def test_uploads_that_stop_on_disk_leave_no_file(server):
     idle = connections(server)
     with Clients(server, 200) as clients:
         for client in clients:
-            begin_upload(client, 0, BODY - 1)
+            begin_upload(client, 0, 2 * WHOLE_BODY - 1, 2 * WHOLE_BODY)
         wait_until(lambda: len(waiting_files(server)) == 200, 60, "all are on disk")
         assert_answers(server)
+    assert_all_given_back(server, idle)
+
+
+@pytest.mark.parametrize("kind", range(len(HEADERS)))
+def test_of_many_uploads_a_hundred_stay_in_memory_and_one_alone_does(server, kind):
+    idle, before = connections(server), memory(server)
+    with Clients(server, 2 * UNCROWDED) as clients:
+        begin_upload(clients[0], kind, BODY - 1)
+        wait_until(lambda: connections(server) >= 2 * UNCROWDED, 60, "nginx has all")
+        assert_answers(server)
+        assert waiting_files(server) == []
+        for client in clients[1:]:
+            begin_upload(client, kind, BODY - 1)
+        wait_until(lambda: len(waiting_files(server)) > UNCROWDED, 60, "the others are on disk")
+        assert_answers(server)
+        assert memory(server) <= before + UNCROWDED * BODY + 2 * UNCROWDED * UPLOAD_COST + SLACK
+        for client in clients:
+            client.sendall(b"x\r\n0\r\n\r\n" if b"chunked" in HEADERS[kind] else b"x")
+        for client in clients:
+            assert re.match(rb"HTTP/1.1 (201|200|4\d\d|503) ", client.recv(KIB))
+        wait_until(lambda: waiting_files(server) == [], 60, "the files go with the requests")
+        begin_upload(clients[0], kind, BODY - 1)  # connections alone crowd nobody
+        assert_answers(server)
+        assert waiting_files(server) == []
     assert_all_given_back(server, idle)
 
 

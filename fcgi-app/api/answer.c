@@ -159,6 +159,7 @@ static void build_body(struct http_response *res, const struct answer *answer)
                       download_file_name(res->arena, out->name, out->media_type));
     http_response_body(res, 200, download_output_type(res->arena, out->media_type), out->bytes,
                        out->size);
+    http_response_body_file(res, out->fd);
 }
 
 static struct answer_output *read_outputs(struct arena *a, const struct compute_outcome *outcome)
@@ -167,7 +168,7 @@ static struct answer_output *read_outputs(struct arena *a, const struct compute_
         arena_alloc(a, (size_t)outcome->output_count * sizeof(*outputs));
     for (int i = 0; i < outcome->output_count; i++) {
         const struct compute_output *o = &outcome->outputs[i];
-        outputs[i] = (struct answer_output){o->name, o->media_type, NULL, o->bytes, o->size};
+        outputs[i] = (struct answer_output){o->name, o->media_type, NULL, o->bytes, o->size, o->fd};
     }
     return outputs;
 }

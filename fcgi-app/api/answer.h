@@ -31,6 +31,7 @@ struct answer_output {
     const char *sha256;         /* hexadecimal; NULL: computed from the bytes */
     const unsigned char *bytes; /* NULL in a zip: its reader has them */
     size_t size;
+    int fd; /* a file that begins with the bytes, as in compute_output; -1: none */
 };
 
 struct answer {

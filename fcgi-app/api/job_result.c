@@ -126,7 +126,7 @@ static struct answer describe(struct arena *a, const struct job_row *row,
     for (int i = 0; i < row->output_count; i++) {
         const struct job_output *o = &row->outputs[i];
         outputs[i] =
-            (struct answer_output){o->name, o->media_type, o->sha256, NULL, (size_t)o->size};
+            (struct answer_output){o->name, o->media_type, o->sha256, NULL, (size_t)o->size, -1};
     }
     return (struct answer){.task = row->task,
                            .result = row->result,

@@ -135,7 +135,8 @@ static int on_output(struct call *c, struct wire_message *m, struct error *reter
     *out = (struct compute_output){.name = name,
                                    .media_type = arena_strdup(c->arena, media_type),
                                    .bytes = kept->bytes,
-                                   .size = m->body_size};
+                                   .size = m->body_size,
+                                   .fd = kept->fd};
     return 0;
 }
 

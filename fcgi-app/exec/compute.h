@@ -45,6 +45,7 @@ struct compute_output {
     const char *media_type;
     const unsigned char *bytes;
     size_t size;
+    int fd; /* a file that begins with them, and that nobody can change; -1: none */
 };
 
 struct compute_outcome {

@@ -8,12 +8,14 @@
 #include <fastcgi.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #define ALIGNMENT 8
-#define PIECE_MAX 65528 /* the longest content of a record that needs no padding */
-#define TAIL_SIZE 64    /* padding, and the records of the end */
+#define PIECE_MAX 65528  /* the longest content of a record that needs no padding */
+#define FILE_PIECE 61440 /* whole pages, as many as go into one of the kernel's buffers */
+#define TAIL_SIZE 64     /* padding, and the records of the end */
 #define CONTENT_MAX (FCGI_WRITER_SIZE - FCGI_HEADER_LEN - TAIL_SIZE)
 
 static void write_header(int request_id, int type, size_t size, size_t padding,
@@ -98,6 +100,36 @@ int fcgi_writer_add(struct fcgi_writer *w, const void *bytes, size_t size)
         memcpy(w->bytes + FCGI_HEADER_LEN + w->size, p, size);
     w->size += size;
     return 0;
+}
+
+/* `size` bytes from `at` on. */
+static int send_from_file(struct fcgi_writer *w, int fd, size_t at, size_t size)
+{
+    off_t offset = (off_t)at;
+    while (size > 0 && !w->is_broken) {
+        ssize_t sent = sendfile(w->fd, fd, &offset, size);
+        if (sent > 0)
+            size -= (size_t)sent;
+        else if (sent == 0 || errno != EINTR)
+            w->is_broken = true;
+    }
+    return w->is_broken ? -1 : 0;
+}
+
+int fcgi_writer_add_file(struct fcgi_writer *w, int fd, const void *bytes, size_t size)
+{
+    size_t at = 0;
+    if (w->is_broken)
+        return -1;
+    while (size - at >= FILE_PIECE) {
+        unsigned char header[FCGI_HEADER_LEN];
+        struct iovec iov[] = {{w->bytes, close_record(w)}, {header, sizeof(header)}};
+        write_header(w->request_id, FCGI_STDOUT, FILE_PIECE, 0, header);
+        if (send_all(w, iov, 2) != 0 || send_from_file(w, fd, at, FILE_PIECE) != 0)
+            return -1;
+        at += FILE_PIECE;
+    }
+    return fcgi_writer_add(w, (const unsigned char *)bytes + at, size - at);
 }
 
 int fcgi_writer_end(struct fcgi_writer *w, bool keep)

@@ -28,6 +28,12 @@ int fcgi_writer_add(struct fcgi_writer *w, const void *bytes, size_t size);
 int fcgi_writer_flush(struct fcgi_writer *w);
 
 /*
+ * Add `bytes`, which are also the first of the file `fd`: what is long is sent from there, without
+ * being copied. So nobody may change it before the peer has read all of it.
+ */
+int fcgi_writer_add_file(struct fcgi_writer *w, int fd, const void *bytes, size_t size);
+
+/*
  * Send the rest and the end of the request. Without `keep`, more follows the end in the same piece,
  * and the connection has to be closed.
  *

@@ -18,7 +18,7 @@
 
 void http_response_init(struct http_response *res, struct arena *a)
 {
-    *res = (struct http_response){.arena = a};
+    *res = (struct http_response){.arena = a, .body_fd = -1};
 }
 
 static bool is_field_value(const char *text)
@@ -103,6 +103,7 @@ static void set_body(struct http_response *res, int status, const void *body, in
     res->status = status;
     res->body = body;
     res->body_size = size;
+    res->body_fd = -1;
     res->source = source;
     res->problem = ERR_NONE;
 }
@@ -113,6 +114,11 @@ void http_response_body(struct http_response *res, int status, const char *media
     remove_fields(res, is_content_type);
     http_response_field(res, "Content-Type", media_type);
     set_body(res, status, body, (int64_t)size, NULL);
+}
+
+void http_response_body_file(struct http_response *res, int fd)
+{
+    res->body_fd = fd;
 }
 
 void http_response_stream(struct http_response *res, int status, const char *media_type,
@@ -272,5 +278,8 @@ int http_response_send(struct http_response *res, struct http_request *req)
         return status;
     if (res->source)
         return send_pieces(res, req);
+    if (res->body_fd >= 0 && req->stream->write_file)
+        return req->stream->write_file(req->stream, res->body_fd, res->body,
+                                       (size_t)res->body_size);
     return req->stream->write(req->stream, res->body, (size_t)res->body_size);
 }

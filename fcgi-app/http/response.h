@@ -34,6 +34,7 @@ struct http_response {
     struct http_header_field *first, *last;
     const void *body; /* not copied: lives as long as the request */
     int64_t body_size;
+    int body_fd;                           /* a file that begins with `body`; -1: none */
     const struct http_body_source *source; /* instead of `body`: pieces, as they are sent */
     enum err_code problem;                 /* ERR_NONE for a success; for the log */
     struct error failure;                  /* of `source`, once it was sent; for the log */
@@ -49,6 +50,12 @@ void http_response_header(struct http_response *res, const char *name, const cha
 /* Status, Content-Type and body. `body` is not copied. */
 void http_response_body(struct http_response *res, int status, const char *media_type,
                         const void *body, size_t size);
+
+/*
+ * The body that was just built also stands at the beginning of a file, which lives as long and
+ * which nobody can change: its pages are sent as they are. -1: it does not.
+ */
+void http_response_body_file(struct http_response *res, int fd);
 
 /* The same, read piece by piece from `source`, which lives as long as the request. */
 void http_response_stream(struct http_response *res, int status, const char *media_type,

@@ -30,6 +30,9 @@ struct http_stream {
     /* The answer ends here, before its Content-Length: have the web server notice. Nothing is
      * written afterwards. NULL: the stream's end alone tells it. */
     void (*abort)(struct http_stream *s);
+    /* As write(), of `bytes` that are also the first of the file `fd`, which nobody may change
+     * before the peer has read them. NULL: write() has to do. */
+    int (*write_file)(struct http_stream *s, int fd, const void *bytes, size_t size);
 };
 
 /* Plain CGI: environment, fd 0 and fd 1. */

@@ -48,6 +48,6 @@ static int cgi_write(struct http_stream *s, const void *bytes, size_t size)
 
 struct http_stream *http_stream_cgi(void)
 {
-    static struct http_stream stream = {cgi_param, cgi_params, cgi_read, cgi_write, -1, NULL};
+    static struct http_stream stream = {cgi_param, cgi_params, cgi_read, cgi_write, -1, NULL, NULL};
     return &stream;
 }

@@ -90,6 +90,11 @@ static int fcgi_write(struct http_stream *s, const void *bytes, size_t size)
     return fcgi_writer_add(&from_base(s)->writer, bytes, size);
 }
 
+static int fcgi_write_file(struct http_stream *s, int fd, const void *bytes, size_t size)
+{
+    return fcgi_writer_add_file(&from_base(s)->writer, fd, bytes, size);
+}
+
 /*
  * Initialise libfcgi without the handlers it installs: its TERM handler makes every later read
  * and write fail, which would cut the answer that a draining worker is about to give.
@@ -115,7 +120,8 @@ struct fcgi_stream *fcgi_stream_new(void)
         free(f);
         return NULL;
     }
-    f->base = (struct http_stream){fcgi_param, fcgi_params, fcgi_read, fcgi_write, -1, fcgi_abort};
+    f->base = (struct http_stream){fcgi_param, fcgi_params, fcgi_read,      fcgi_write,
+                                   -1,         fcgi_abort,  fcgi_write_file};
     f->kept_fd = -1;
     (void)FCGX_InitRequest(&f->request, -1, 0);
     return f;

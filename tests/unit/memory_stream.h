@@ -67,7 +67,7 @@ static inline void memory_abort(struct http_stream *s)
 static inline void memory_stream_init(struct memory_stream *m, char **params, const char *body)
 {
     *m = (struct memory_stream){
-        .base = {memory_param, memory_params, memory_read, memory_write, -1, memory_abort},
+        .base = {memory_param, memory_params, memory_read, memory_write, -1, memory_abort, NULL},
         .params = params,
         .body = body,
         .body_size = strlen(body),

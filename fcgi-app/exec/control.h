@@ -93,12 +93,13 @@ static inline void control_end(struct control *c, uint64_t run)
     atomic_fetch_add(&c->runs, 1);
 }
 
-/* Of a run that has ended: how long it took without the ways there and back, at most `most_us`. */
+/* Of a run that has ended: how long it took without the ways there and back, at most `most_us`.
+ * Unsigned, since an executor may have written anything there. */
 static inline int64_t control_computed_us(const struct control *c, uint64_t run, int64_t most_us)
 {
-    int64_t us = atomic_load(&c->ended_us[run % CONTROL_CLAIMS]) -
-                 atomic_load(&c->begun_us[run % CONTROL_CLAIMS]);
-    return us < 0 || us > most_us ? most_us : us;
+    uint64_t us = (uint64_t)atomic_load(&c->ended_us[run % CONTROL_CLAIMS]) -
+                  (uint64_t)atomic_load(&c->begun_us[run % CONTROL_CLAIMS]);
+    return us > (uint64_t)most_us ? most_us : (int64_t)us;
 }
 
 /* Of a run that has begun: when, as far as that can be. */

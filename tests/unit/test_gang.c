@@ -454,6 +454,23 @@ static void test_killing_ends_that_process_and_nobody_else(void **state)
     gang_close(g);
 }
 
+static void test_no_clock_of_an_executors_makes_a_run_longer_than_it_was(void **state)
+{
+    static struct control c;
+    const struct {
+        int64_t begun_us, ended_us, computed_us;
+    } cases[] = {{100, 130, 30},      {100, 100, 0},
+                 {100, 99, 50},       {100, INT64_MAX, 50},
+                 {INT64_MIN, 2, 50},  {INT64_MAX, INT64_MIN, 1},
+                 {INT64_MIN, -1, 50}, {INT64_MIN, INT64_MIN, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        atomic_store(&c.begun_us[3], cases[i].begun_us);
+        atomic_store(&c.ended_us[3], cases[i].ended_us);
+        assert_int_equal(control_computed_us(&c, CONTROL_CLAIMS + 3, 50), cases[i].computed_us);
+    }
+}
+
 static void test_closing_leaves_no_descriptor(void **state)
 {
     int before = count_descriptors();
@@ -483,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_who_joins_sees_the_same_places),
         cmocka_unit_test(test_a_foreign_mapping_is_refused),
         cmocka_unit_test(test_each_socket_is_its_executors_alone_and_reached_by_descriptor),
+        cmocka_unit_test(test_no_clock_of_an_executors_makes_a_run_longer_than_it_was),
         cmocka_unit_test(test_closing_leaves_no_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

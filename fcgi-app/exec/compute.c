@@ -22,6 +22,9 @@
 #define AHEAD_US 3000            /* one that computes comes to it soon, or another one is asked */
 #define LINGER_MS 1000           /* for an executor to give memory back before its next run */
 #define LOOK_AGAIN_US 1000000    /* who was to ring may have been killed before it did */
+#define FRESH_US                                                                     \
+    10000 /* a client that asked so lately is there, or is seen leaving by who waits \
+           */
 
 struct wait {
     const struct compute_request *request;
@@ -230,14 +233,16 @@ static int64_t next_deadline_us(const struct wait *w)
 }
 
 /* Wait for `fd` to be readable, the peer to leave, or the deadline; tell the watch. What happened
- * to the first two is in the results. */
-static void wait_for(struct wait *w, int fd, int64_t deadline_us, bool *ret_readable,
-                     bool *ret_peer_left)
+ * to the first two is in the results. `looks_around`: at kept connections too, whose ends need no
+ * answer within milliseconds. */
+static void wait_for(struct wait *w, int fd, bool looks_around, int64_t deadline_us,
+                     bool *ret_readable, bool *ret_peer_left)
 {
-    struct pollfd fds[4] = {{.fd = fd, .events = POLLIN},
-                            {.fd = w->peer_left ? -1 : w->request->peer_fd, .events = POLLRDHUP},
-                            {.fd = w->watch_fired ? -1 : w->request->watch.fd, .events = POLLIN},
-                            {.fd = gang_links(w->gang)->epoll_fd, .events = POLLIN}};
+    struct pollfd fds[4] = {
+        {.fd = fd, .events = POLLIN},
+        {.fd = w->peer_left ? -1 : w->request->peer_fd, .events = POLLRDHUP},
+        {.fd = w->watch_fired ? -1 : w->request->watch.fd, .events = POLLIN},
+        {.fd = looks_around ? gang_links(w->gang)->epoll_fd : -1, .events = POLLIN}};
     bool is_any = poll(fds, 4, clock_poll_ms(deadline_us)) > 0;
     *ret_readable = is_any && fds[0].revents;
     *ret_peer_left = is_any && fds[1].revents;
@@ -254,7 +259,7 @@ static void wait_for_end(struct wait *w)
 {
     bool is_readable, left;
     while (w->call.state == CALL_STARTED) {
-        wait_for(w, w->call.fd, next_deadline_us(w), &is_readable, &left);
+        wait_for(w, w->call.fd, w->has_begun, next_deadline_us(w), &is_readable, &left);
         if (is_readable) { /* all of it first: it may be the end */
             on_message(w);
             continue;
@@ -275,7 +280,7 @@ static int wait_for_turn(struct wait *w, struct error *reterr)
         int64_t now_us = clock_us(), again_us = now_us + LOOK_AGAIN_US;
         if (now_us >= w->queue_deadline_us)
             return set_overloaded(w, reterr, "No executor became free in time");
-        wait_for(w, bell, again_us < w->queue_deadline_us ? again_us : w->queue_deadline_us,
+        wait_for(w, bell, true, again_us < w->queue_deadline_us ? again_us : w->queue_deadline_us,
                  &is_ringing, &left);
         if (left)
             return set_peer_left(reterr);
@@ -426,10 +431,11 @@ static void fill_outcome(const struct wait *w, int64_t ended_us, struct compute_
                                     .was_started = w->has_begun};
 }
 
-static bool has_left(int peer_fd)
+/* Did the client leave while its request waited to be taken? */
+static bool has_left(const struct compute_request *r)
 {
-    struct pollfd peer = {.fd = peer_fd, .events = POLLRDHUP};
-    return peer_fd >= 0 && poll(&peer, 1, 0) > 0;
+    struct pollfd peer = {.fd = r->peer_fd, .events = POLLRDHUP};
+    return r->peer_fd >= 0 && clock_us() - r->arrived_us > FRESH_US && poll(&peer, 1, 0) > 0;
 }
 
 static int encode_order(const struct compute_request *r, struct error *reterr)
@@ -460,7 +466,7 @@ int compute_run(struct gang *g, struct arena *a, const struct compute_request *r
     int result;
     if (!w.place) {
         result = set_overloaded(&w, reterr, "All places are taken");
-    } else if (has_left(request->peer_fd)) {
+    } else if (has_left(request)) {
         result = set_peer_left(reterr);
     } else {
         size_t body_size = request->body->size;

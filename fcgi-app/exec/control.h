@@ -93,6 +93,12 @@ static inline void control_end(struct control *c, uint64_t run)
     atomic_fetch_add(&c->runs, 1);
 }
 
+/* The executor: how long it has had the run that it computes, rounded up. */
+static inline uint64_t control_computing_us(const struct control *c, uint64_t run)
+{
+    return (uint64_t)clock_us() - (uint64_t)atomic_load(&c->begun_us[run % CONTROL_CLAIMS]) + 1;
+}
+
 /* Of a run that has ended: how long it took without the ways there and back, at most `most_us`.
  * Unsigned, since an executor may have written anything there. */
 static inline int64_t control_computed_us(const struct control *c, uint64_t run, int64_t most_us)

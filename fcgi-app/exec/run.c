@@ -144,21 +144,24 @@ static int64_t cpu_us(void)
 }
 
 #define TINY_US 500        /* of CPU: such a run is not worth another system call */
+#define BRIEF_US 100       /* nor is one that took no longer worth one at all */
 #define PEAK_SLACK 1048576 /* a mark so little above what is held now is as good as a new one */
 
-/* Up to here CPU time and memory have been counted: one look at the clock for each run, which is a
- * system call. */
+/* Up to here CPU time and memory have been counted: one look at that clock for each run, which is a
+ * system call. A brief run is taken to have computed all the time it took. Where that was
+ * wrong the next one pays or gains, unless run_skip_usage() comes before it. */
 static struct {
     int64_t cpu_us;
     int64_t peak_bytes; /* the high-water mark when it was last looked at */
     int clear_fd;       /* resets the mark; -1: this kernel cannot, and peaks are unknown */
 } counted = {.clear_fd = -1};
 
-static struct run_usage count_usage(void)
+static struct run_usage count_usage(uint64_t took_us)
 {
     int64_t before_us = counted.cpu_us;
-    counted.cpu_us = cpu_us();
-    struct run_usage used = {.cpu_us = counted.cpu_us - before_us};
+    counted.cpu_us = took_us < BRIEF_US ? before_us + (int64_t)took_us : cpu_us();
+    int64_t since_us = counted.cpu_us - before_us;
+    struct run_usage used = {.cpu_us = since_us > 0 ? since_us : 0};
     struct rusage r;
     if (used.cpu_us >= TINY_US && counted.clear_fd >= 0 && getrusage(RUSAGE_SELF, &r) == 0)
         counted.peak_bytes = (int64_t)r.ru_maxrss * 1024;
@@ -282,7 +285,7 @@ int run_compute(struct run *run, const struct task *task, int fd, struct run_usa
     }
     for (struct run_output *out = run->first; out && result == 0; out = out->next)
         result = send_output(out, fd, reterr);
-    *ret_usage = count_usage();
+    *ret_usage = count_usage(control_computing_us(c, run->number));
     control_end(c, run->number);
     return result;
 }

@@ -38,7 +38,8 @@ int run_send_error(struct run *run, int fd, uint64_t number, const struct error 
 /*
  * Usage is counted from the end of the run before. What was used up to now is not the next one's;
  * `resident_bytes` is what is held now. Watching begins with run_watch_memory(), before the sandbox
- * closes the way there. Very short runs share the peak of the last one that was not.
+ * closes the way there. Very short runs share the peak of the last one that was not, and their CPU
+ * time is the time they took.
  */
 void run_watch_memory(void);
 void run_skip_usage(size_t resident_bytes);

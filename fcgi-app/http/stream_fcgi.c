@@ -156,7 +156,8 @@ static int release_connection(struct fcgi_stream *f)
 
 /*
  * Does what the peer sent begin like a FastCGI request? Silent peers, port scanners and health
- * checks that speak HTTP get no further; libfcgi would read on for as long as they send.
+ * checks that speak HTTP get no further; libfcgi would read on for as long as they send. A
+ * connection that was kept is one of a peer that speaks FastCGI.
  */
 static bool is_begin_request(int fd)
 {
@@ -177,7 +178,7 @@ int fcgi_stream_begin(struct fcgi_stream *f, int fd, int io_timeout_ms,
         (void)close(fd);
         return -1;
     }
-    if (!is_begin_request(fd)) {
+    if (is_new && !is_begin_request(fd)) {
         (void)close(fd);
         return error_set(reterr, ERR_INVALID_REQUEST, "The peer sent no FastCGI request.");
     }

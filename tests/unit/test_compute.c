@@ -43,8 +43,20 @@ static void test_a_client_that_left_before_is_not_computed_for(void **state)
     struct context *c = *state;
     start_executor(c, serve_politely);
     (void)shutdown(c->client[1], SHUT_RDWR);
-    assert_ends_with(c, ERR_STOPPED);
+    c->request.arrived_us = clock_us() - 1000000; /* it waited to be taken */
+    int result = compute_run(c->gang, c->arena, &c->request, &c->outcome, &c->error);
+    assert_int_equal(result, -1);
+    assert_int_equal(c->error.code, ERR_STOPPED);
     assert_false(c->outcome.was_started);
+}
+
+static void test_a_client_that_left_just_now_has_its_run_stopped(void **state)
+{
+    struct context *c = *state;
+    start_executor(c, start_and_stop_when_told);
+    (void)shutdown(c->client[1], SHUT_RDWR);
+    assert_ends_with(c, ERR_STOPPED);
+    assert_true(waited_seconds(c) < LONG_SECONDS / 10.0);
 }
 
 /* The client leaves as soon as the request stands in its place. */
@@ -335,6 +347,7 @@ int main(void)
         TEST(test_without_a_place_the_answer_comes_at_once),
         TEST(test_who_waited_queue_seconds_is_told_so),
         TEST(test_a_client_that_left_before_is_not_computed_for),
+        TEST(test_a_client_that_left_just_now_has_its_run_stopped),
         TEST(test_a_client_that_leaves_while_waiting_frees_its_place_at_once),
         TEST(test_however_many_came_and_left_the_next_one_waits_its_time),
         TEST(test_a_run_given_up_while_waiting_is_never_begun),

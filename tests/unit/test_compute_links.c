@@ -128,6 +128,23 @@ static void test_a_connection_that_is_hung_up_is_closed_and_costs_nobody_anythin
     assert_int_equal(gang_executor(c->gang, 0)->taking, c->executor);
 }
 
+static void test_a_connection_that_ends_during_a_run_is_closed_before_its_end(void **state)
+{
+    struct context *c = *state;
+    struct links *links = gang_links(c->gang);
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    links_keep(links, 1, 5000000, pair[0], false);
+    assert_int_equal(close(pair[1]), 0);
+    start_executor(c, start_and_stop_when_told);
+    c->request.seconds = 0.2;
+    int before = count_descriptors();
+    assert_int_equal(compute_run(c->gang, c->arena, &c->request, &c->outcome, &c->error), -1);
+    assert_int_equal(c->error.code, ERR_TIMED_OUT);
+    assert_int_equal(links->count, 0);
+    assert_int_equal(count_descriptors(), before - 1);
+}
+
 static void test_a_connection_to_a_predecessor_is_not_used(void **state)
 {
     struct context *c = *state;
@@ -348,6 +365,7 @@ int main(void)
         TEST(test_what_is_sent_on_an_idle_connection_closes_it_and_kills_the_executor),
         TEST(test_idle_connections_are_watched_while_a_run_waits),
         TEST(test_a_connection_that_is_hung_up_is_closed_and_costs_nobody_anything),
+        TEST(test_a_connection_that_ends_during_a_run_is_closed_before_its_end),
         TEST(test_a_connection_to_a_predecessor_is_not_used),
         TEST(test_a_successor_does_not_pay_for_a_run_that_its_predecessor_began),
         TEST(test_a_run_whose_executor_died_goes_to_its_successor_who_lives),

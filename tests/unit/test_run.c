@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -401,6 +402,63 @@ static void test_a_peer_that_went_is_reported_and_no_signal(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+static int do_nothing(struct run *run, struct error *reterr)
+{
+    (void)run;
+    (void)reterr;
+    return 0;
+}
+
+static int64_t cpu_us(void)
+{
+    struct timespec ts;
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts), 0);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+#define BURNT_US 20000
+
+static int burn(struct run *run, struct error *reterr)
+{
+    (void)run;
+    (void)reterr;
+    for (int64_t end_us = cpu_us() + BURNT_US; cpu_us() < end_us;)
+        ;
+    return 0;
+}
+
+static int64_t cpu_of(struct context *c, int (*run)(struct run *run, struct error *reterr))
+{
+    const struct task task = {"demo.x", run};
+    struct run_usage used;
+    struct error err;
+    control_offer(&c->control, RUN);
+    assert_true(control_begin(&c->control, RUN));
+    assert_int_equal(run_compute(c->run, &task, c->fd, &used, &err), 0);
+    return used.cpu_us;
+}
+
+/* Brief ones are billed what they took, and that is off the next one's bill. */
+static void test_runs_are_billed_their_cpu_time_and_none_is_negative(void **state)
+{
+    struct context *c = *state;
+    const int brief = 100;
+    int64_t before_us = cpu_us(), brief_us = 0;
+    run_skip_usage(0);
+    for (int i = 0; i < brief; i++) {
+        int64_t us = cpu_of(c, do_nothing);
+        assert_true(us >= 0);
+        brief_us += us;
+    }
+    assert_true(brief_us > 0);
+    int64_t long_us = cpu_of(c, burn), all_us = cpu_us() - before_us;
+    assert_true(long_us >= 0 && long_us <= all_us);
+    assert_true(brief_us + long_us >= BURNT_US);
+    run_skip_usage(0);
+    int64_t again_us = cpu_of(c, burn);
+    assert_true(again_us >= BURNT_US && again_us <= cpu_us() - before_us - BURNT_US);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -419,6 +477,7 @@ int main(void)
         TEST(test_a_text_is_cut_to_its_room),
         TEST(test_files_are_bounded_by_the_outputs),
         TEST(test_a_peer_that_went_is_reported_and_no_signal),
+        TEST(test_runs_are_billed_their_cpu_time_and_none_is_negative),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

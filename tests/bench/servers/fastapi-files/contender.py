@@ -22,6 +22,7 @@ class FastapiFiles(Contender):
                 "libvips-tools", "tesseract-ocr", "poppler-utils", "qpdf", "libimage-exiftool-perl", "imagemagick")  # fmt: skip
     settings = [
         ("uvicorn --loop uvloop --http httptools", "instead of Python's own", "uvicorn, Settings: what uvicorn[standard] brings"),
+        ("thumbnails", "Image.thumbnail() alone", "Pillow, Image.thumbnail(): slower than behind draft(), and better"),
         ("ProcessPoolExecutor, commands at a time", "as many as cores", "Python, Developing with asyncio: Running Blocking Code"),
     ]  # fmt: skip
     commands = {}

@@ -262,6 +262,18 @@ static int answer_unread(struct http_request *req, const char *id, struct http_r
     return 0;
 }
 
+/* Behind a wait: as a rule it is the end of the job that ended it. */
+static int read_ended(struct api *api, const struct http_request *req, const char *id,
+                      struct job_row *ret_row, struct error *reterr)
+{
+    int64_t key;
+    if (jobs_find(api, req, id, &key, reterr) != 0 ||
+        job_get_ended(api->db, req->arena, api->caller.tenant, key, ret_row, reterr) != 0)
+        return -1;
+    api->trace.task = ret_row->task;
+    return 0;
+}
+
 HANDLER(runs_show)
 {
     struct api *api = context;
@@ -270,8 +282,7 @@ HANDLER(runs_show)
     struct job_row row;
     struct error why;
     http_response_header(res, "Location", "/v1/jobs/%s", id); /* whatever else happens */
-    if (read_job(api, req, id, true, &row, &why) != 0 ||
-        db_read_secret(api->db, &secret, &why) != 0)
+    if (read_ended(api, req, id, &row, &why) != 0 || db_read_secret(api->db, &secret, &why) != 0)
         return answer_unread(req, id, res, &why, reterr);
     if (!job_state_is_final(row.state)) {
         answer_accepted(req, id, job_view(res->arena, secret, &row), res);

@@ -45,7 +45,7 @@ HANDLER(jobs_show)
         return -1;
     if (wait_s > 0 && api->has_hub && !job_state_is_final(row.state)) {
         const char *id = match->params[0];
-        submit_wait(api, res, id, wait_s, arena_printf(req->arena, "/internal/jobs/%s", id));
+        submit_wait(api, res, id, false, wait_s, arena_printf(req->arena, "/internal/jobs/%s", id));
         return 0;
     }
     return answer_job(api, req, &row, res, reterr);

@@ -44,11 +44,11 @@ void submit_redirect(struct http_response *res, const char *fmt, ...)
     http_response_json(res, 200, NULL);
 }
 
-void submit_wait(const struct api *api, struct http_response *res, const char *job, int seconds,
-                 const char *then)
+void submit_wait(const struct api *api, struct http_response *res, const char *job, bool is_awaited,
+                 int seconds, const char *then)
 {
-    submit_redirect(res, "/internal/wait?job=%s&tenant=%s&seconds=%d&then=%s", job,
-                    api->caller.tenant, seconds, then);
+    submit_redirect(res, "/internal/wait?job=%s&tenant=%s&awaited=%d&seconds=%d&then=%s", job,
+                    api->caller.tenant, is_awaited, seconds, then);
 }
 
 /* ---- requests that may be repeated */
@@ -170,6 +170,7 @@ int submit_store(struct submission *s, const struct job_new *jobs, int count, st
                                     .jobs = jobs,
                                     .count = count,
                                     .idempotency = s->idempotency.key ? &s->idempotency : NULL,
+                                    .is_awaited = s->is_awaited,
                                     .queued_limit =
                                         caller->key ? caller->key->limits.queued_jobs : 0};
     s->jobs = jobs;
@@ -332,7 +333,7 @@ static int answer_stored(struct submission *s, const struct prefer *prefer,
     db_id_format(secret, DB_ID_JOB, api->caller.tenant, s->stored[0].id, id);
     api->trace.job = arena_strdup(a, id);
     if (wait_s > 0 && api->has_hub) {
-        submit_wait(api, res, id, wait_s,
+        submit_wait(api, res, id, s->is_awaited && s->stored[0].is_new, wait_s,
                     arena_printf(a, "/internal/runs/%s%s", id, s->is_replayed ? "/replayed" : ""));
         return 0;
     }
@@ -410,6 +411,7 @@ int submit_task(struct api *api, struct http_request *req, const struct task_des
         options.timeout_seconds = timeout_seconds;
     if (find_task_request(&s, task, &binding, accept, options.timeout_seconds, reterr) != 0)
         return -1;
+    s.is_awaited = prefer->wait_seconds > 0 && api->has_hub;
     if (!s.is_replayed && store_task(&s, task, &binding, accept, &options, errors, reterr) != 0)
         return -1;
     return answer_stored(&s, prefer, res, reterr);

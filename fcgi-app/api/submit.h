@@ -22,6 +22,7 @@ struct submission {
     struct http_request *req;
     struct job_idempotency idempotency; /* key NULL: none */
     unsigned char sha256[32];
+    bool is_awaited;            /* the client is going to wait for what is stored */
     const struct job_new *jobs; /* what submit_store() stored */
     struct job_stored *stored;  /* by submit_find() or submit_store() */
     bool is_replayed;
@@ -77,9 +78,10 @@ int submit_task(struct api *api, struct http_request *req, const struct task_des
 struct job_new submit_job(struct arena *a, const struct http_request *req,
                           const struct task_desc *task, const struct binding *binding);
 
-/* Have the hub hold the client until the job has ended, then nginx come back to a path of ours. */
-void submit_wait(const struct api *api, struct http_response *res, const char *job, int seconds,
-                 const char *then);
+/* Have the hub hold the client until the job has ended, then nginx come back to a path of ours.
+ * is_awaited: it was stored so a moment ago. */
+void submit_wait(const struct api *api, struct http_response *res, const char *job, bool is_awaited,
+                 int seconds, const char *then);
 
 /* Have nginx pass the request on: to a path with its query, or to a named location. */
 void submit_redirect(struct http_response *res, const char *fmt, ...)

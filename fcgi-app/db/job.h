@@ -80,6 +80,7 @@ struct job_batch {
     int count;
     const struct job_idempotency *idempotency; /* NULL: none */
     int64_t queued_limit; /* of the tenant's live jobs that have not begun; 0: none */
+    bool is_awaited;      /* their end will be notified */
 };
 
 struct job_stored {
@@ -156,6 +157,10 @@ struct job_row job_new_row(const char *tenant, const struct job_new *job,
  */
 int job_get(struct db *db, struct arena *a, const char *tenant, int64_t id, bool with_result,
             struct job_row *ret_row, struct error *reterr);
+
+/* job_get() with the result, for who expects that it has ended a moment ago: then it is quicker. */
+int job_get_ended(struct db *db, struct arena *a, const char *tenant, int64_t id,
+                  struct job_row *ret_row, struct error *reterr);
 
 /* Compares keys, and whatever begins with one, as rows do; for qsort() and bsearch(). */
 int job_compare_ids(const void *one, const void *two);
@@ -304,14 +309,20 @@ void job_watch_send(struct db *db, const int64_t *ids, int count, db_done *done,
 void job_states_send(struct db *db, const int64_t *ids, int count, db_done *done, void *context);
 int job_rows_read(const struct db_rows *rows, struct arena *a, struct job_row **ret_rows);
 
+/* No job that has been stored so far, or is being stored, has a larger id than this. */
+void job_last_id_send(struct db *db, db_done *done, void *context);
+int64_t job_last_id_read(const struct db_rows *rows);
+
 /*
  * Notifications. JOB_CHANNEL_NEW wakes idle runners (no payload). JOB_CHANNEL_CANCEL:
  * "runner:id:lease", the lease as it was claimed: a later attempt of the job is not meant.
- * JOB_CHANNEL_CHANGED: ids of watched jobs that changed, separated by commas.
+ * JOB_CHANNEL_CHANGED: ids of watched jobs that changed, separated by commas; JOB_MARK_ENDED behind
+ * one says that this was its end, which is committed then.
  */
 #define JOB_CHANNEL_NEW "gangsaw_job"
 #define JOB_CHANNEL_CANCEL "gangsaw_cancel"
 #define JOB_CHANNEL_CHANGED "gangsaw_changed"
+#define JOB_MARK_ENDED "."
 
 /* ---- retention (event loop) */
 

@@ -48,8 +48,10 @@ static const char job_claim_sql[] =
     "SELECT t.id, t.lease, t.attempt, t.crashes, t.max_attempts, t.timeout_seconds, t.task, "
     "       t.params, t.tenant, t.request_id, t.is_watched, "
     "       (extract(epoch FROM now() - t.ready_at) * 1000000)::bigint, t.traceparent, "
-    "       (SELECT gangsaw.tell_watchers(array_agg(w.id)) FROM taken w WHERE w.is_watched "
-    "        HAVING count(*) > 0) "
+    "       (SELECT count(pg_notify('gangsaw_changed', "
+    "                               array_to_string(w.ids[p.n : p.n + 379], ','))) "
+    "        FROM (SELECT array_agg(x.id) AS ids FROM taken x WHERE x.is_watched) w "
+    "            CROSS JOIN LATERAL generate_series(1, cardinality(w.ids), 380) AS p (n)) "
     "FROM taken t "
     "ORDER BY array_position($2::text[], t.lane), t.priority DESC, t.vtime, t.id";
 

@@ -42,9 +42,10 @@ static const struct db_statement complete_statement = {
         "        j.task, j.tenant, j.params, j.unique_key, j.tags, j.blobs, j.request_id, "
         "        j.attempts, j.traceparent, "
         "        g.error::json AS error, g.result::json AS result, g.outputs::json AS outputs, "
-        "        g.blobs::bigint[] AS output_blobs, j.is_watched), " JOB_KEEP_ENDED ", "
+        "        g.blobs::bigint[] AS output_blobs, "
+        "        j.is_watched OR j.is_awaited AS is_watched), " JOB_KEEP_ENDED ", "
         "changed AS (SELECT e.id, e.is_watched FROM ended e) "
-        "SELECT e.id, " JOB_TELL " FROM ended e",
+        "SELECT e.id, " JOB_TELL_ENDED " FROM ended e",
 };
 
 static const char *ints_text(struct arena *a, const int64_t *values, int count)

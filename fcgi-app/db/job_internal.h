@@ -83,26 +83,38 @@
     "lane = h.lane, vtime = h.new_vtime"
 
 /*
- * An expression that is evaluated once, when a first row is returned: tells those who watch one of
- * the jobs of the CTE `changed` (id, is_watched).
+ * Expressions that are evaluated once, when a first row is returned: they tell those who watch one
+ * of the jobs of the CTE `changed` (id, is_watched), JOB_TELL_ENDED that these have ended. A
+ * payload ends at 8,000 bytes, an id at 19 digits. Not a function: one in SQL is planned anew by
+ * every statement that calls it, which took longer than the rest of the statement.
  */
-#define JOB_TELL                                                                        \
-    "(SELECT gangsaw.tell_watchers(array_agg(c.id)) FROM changed c WHERE c.is_watched " \
-    "HAVING count(*) > 0)"
+#define JOB_TELL JOB_TELL_AS("")
+#define JOB_TELL_ENDED JOB_TELL_AS(JOB_MARK_ENDED)
+#define JOB_TELL_AS(mark)                                                               \
+    "(SELECT count(pg_notify('" JOB_CHANNEL_CHANGED "', "                               \
+    "            array_to_string(w.ids[p.n : p.n + 379], '" mark ",') || '" mark "')) " \
+    " FROM (SELECT array_agg(c.id) AS ids FROM changed c WHERE c.is_watched) w "        \
+    "     CROSS JOIN LATERAL generate_series(1, cardinality(w.ids), 380) AS p (n))"
 
 /* job_check_queue() for what a batch would add: a job whose unique key a live one holds adds none.
  */
 int job_check_batch(struct db *db, struct arena *a, const struct job_batch *batch,
                     struct error *reterr);
 
+/* Is there nothing to it but to be queued? */
+bool job_is_plain(const struct job_new *job);
+
+/* Store one such job, as the statement for batches would. */
+int job_store_one(struct db *db, struct arena *a, const struct job_batch *batch,
+                  const struct job_new *job, struct job_stored *ret_stored, struct error *reterr);
+
 /*
- * Store jobs that have nothing to them but to be queued, and are of few kinds: jobs[order[0]] and
- * so on, `count` of them. *ret_rows has what the statement for batches would give; NULL where that
- * one is needed, and nothing is done then.
+ * Store jobs of a batch that are plain, and of few kinds: jobs[order[0]] and so on, `count` of
+ * them. *ret_rows has what the statement for batches would give; NULL where that one is needed, and
+ * nothing is done then.
  */
-int job_store_plain(struct db *db, struct arena *a, const char *tenant, const struct job_new *jobs,
-                    const int *order, int count, const struct db_rows **ret_rows,
-                    struct error *reterr);
+int job_store_plain(struct db *db, struct arena *a, const struct job_batch *batch, const int *order,
+                    int count, const struct db_rows **ret_rows, struct error *reterr);
 
 /* 0 for what is not positive, or too large. */
 int64_t job_seconds_us(double seconds);

@@ -50,12 +50,12 @@ static const struct db_statement store_statement = {
         "stored AS ("
         "    INSERT INTO gangsaw.job (id, tenant, task, lane, params, priority, vtime, state, "
         "                             ready_at, max_attempts, timeout_seconds, unique_key, tags, "
-        "                             blobs, request_id, traceparent) "
+        "                             blobs, request_id, traceparent, is_awaited) "
         "    SELECT p.id, $1::text, p.task, p.lane, p.params::json, p.priority, p.vtime, "
         "           CASE WHEN p.is_later THEN 'scheduled' ELSE 'queued' END::gangsaw.job_state, "
         "           p.ready_at, p.max_attempts, nullif(p.timeout_us, -1) / 1000000.0, "
         "p.unique_key, "
-        "           p.tags::text[], p.blobs::bigint[], p.request_id, p.traceparent "
+        "           p.tags::text[], p.blobs::bigint[], p.request_id, p.traceparent, $16::boolean "
         "    FROM placed p "
         "    ORDER BY p.unique_key COLLATE \"C\", p.task COLLATE \"C\", p.id "
         "    ON CONFLICT (tenant, task, unique_key) WHERE unique_key IS NOT NULL DO NOTHING "
@@ -176,8 +176,8 @@ int64_t job_seconds_us(double seconds)
 }
 
 /* The values of store_statement. */
-#define STORE_VALUES 15
-static void fill_values(struct arena *a, const char *tenant, const struct slice *s,
+#define STORE_VALUES 16
+static void fill_values(struct arena *a, const struct job_batch *batch, const struct slice *s,
                         struct db_value ret_values[STORE_VALUES])
 {
     int n = s->count;
@@ -208,21 +208,12 @@ static void fill_values(struct arena *a, const char *tenant, const struct slice 
         traceparent[i] = job->traceparent;
     }
     struct db_value values[STORE_VALUES] = {
-        db_text(tenant),
-        db_texts(a, task, n),
-        db_texts(a, lane, n),
-        db_texts(a, params, n),
-        db_ints(a, priority, n),
-        db_ints(a, run_at, n),
-        db_ints(a, delay, n),
-        db_ints(a, max_attempts, n),
-        db_ints(a, timeout, n),
-        db_texts(a, unique_key, n),
-        db_texts(a, tags, n),
-        db_texts(a, blobs, n),
-        db_texts(a, request_id, n),
-        db_bool(has_unique(s)),
-        db_texts(a, traceparent, n),
+        db_text(batch->tenant),     db_texts(a, task, n),        db_texts(a, lane, n),
+        db_texts(a, params, n),     db_ints(a, priority, n),     db_ints(a, run_at, n),
+        db_ints(a, delay, n),       db_ints(a, max_attempts, n), db_ints(a, timeout, n),
+        db_texts(a, unique_key, n), db_texts(a, tags, n),        db_texts(a, blobs, n),
+        db_texts(a, request_id, n), db_bool(has_unique(s)),      db_texts(a, traceparent, n),
+        db_bool(batch->is_awaited),
     };
     memcpy(ret_values, values, sizeof(values));
 }
@@ -318,12 +309,16 @@ static int store_slice(struct batch *b, struct slice *s, struct error *reterr)
 {
     struct db_value values[STORE_VALUES];
     const struct db_rows *rows;
-    if (job_store_plain(b->db, b->arena, b->tenant, s->jobs, s->waiting, s->count, &rows, reterr) !=
-        0)
+    const struct job_new *first = &s->jobs[s->waiting[0]];
+    if (s->count == 1 && job_is_plain(first)) {
+        s->count = 0;
+        return job_store_one(b->db, b->arena, b->asked, first, &b->stored[s->waiting[0]], reterr);
+    }
+    if (job_store_plain(b->db, b->arena, b->asked, s->waiting, s->count, &rows, reterr) != 0)
         return -1;
     if (rows)
         return take_stored(b, s, rows, reterr);
-    fill_values(b->arena, b->tenant, s, values);
+    fill_values(b->arena, b->asked, s, values);
     if (db_query(b->db, b->arena, &store_statement, values, STORE_VALUES, &rows, reterr) != 0)
         return -1;
     return take_stored(b, s, rows, reterr);

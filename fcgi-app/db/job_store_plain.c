@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * job_store_plain.c - new jobs as most requests have them; see job_internal.h
+ * job_store_plain.c - new jobs as most batches have them; see job_internal.h
  *
  * Most jobs are to be queued and nothing else, and those of a batch differ in their parameters
  * alone. The statement for all that a job may have sorts them three times, and asks for each
- * whether its unique key is taken: these two cost the server two thirds of it. A single job has a
- * statement of its own, since whoever stores one waits for how long the other takes to be set up.
+ * whether its unique key is taken: this one costs the server two thirds of it.
  */
 #include "db/job_internal.h"
 
@@ -13,35 +12,21 @@
 
 #define KINDS_MAX 16 /* of one statement, which looks a kind up by counting */
 
-/* Rows as those of the statement for batches: (false, id) and the time, in µs. */
-static const struct db_statement one_statement = {
-    .name = "job_store_one",
-    .sql = "WITH stored AS ("
-           "    INSERT INTO gangsaw.job (tenant, task, lane, params, priority, vtime, "
-           "                             max_attempts, timeout_seconds, request_id, traceparent) "
-           "    VALUES ($1::text, $2::text, $3::text, $4::json, $5::integer, "
-           "            gangsaw.next_vtime($3::text, $5::integer, $1::text), $6::integer, "
-           "            nullif($7::bigint, -1) / 1000000.0, $8::text, $9::text) "
-           "    RETURNING id), "
-           "woken AS MATERIALIZED (SELECT gangsaw.wake() FROM stored) "
-           "SELECT false, s.id FROM stored s "
-           "UNION ALL SELECT NULL, (extract(epoch FROM now()) * 1000000)::bigint FROM woken",
-};
-
 /* $2 to $4 are of each job: parameters, kind and turn; the others of each kind. Ids ascend in the
  * order of the jobs. The array of turns' beginnings is made once, before the first job is there. */
 static const struct db_statement alike_statement = {
     .name = "job_store_alike",
     .sql = "WITH stored AS ("
            "    INSERT INTO gangsaw.job (tenant, task, lane, params, priority, vtime, "
-           "                             max_attempts, timeout_seconds, request_id, traceparent) "
+           "                             max_attempts, timeout_seconds, request_id, traceparent, "
+           "                             is_awaited) "
            "    SELECT $1::text, ($5::text[])[u.kind], ($6::text[])[u.kind], u.params, "
            "           ($7::integer[])[u.kind], "
            "           (ARRAY(SELECT gangsaw.next_vtime(k.lane, k.priority, $1::text) "
            "                  FROM unnest($6::text[], $7::integer[]) AS k (lane, priority))) "
            "               [u.kind] + u.turn, "
            "           ($8::integer[])[u.kind], nullif(($9::bigint[])[u.kind], -1) / 1000000.0, "
-           "           ($10::text[])[u.kind], ($11::text[])[u.kind] "
+           "           ($10::text[])[u.kind], ($11::text[])[u.kind], $12::boolean "
            "    FROM unnest($2::json[], $3::integer[], $4::bigint[]) AS u (params, kind, turn) "
            "    RETURNING id), "
            "woken AS MATERIALIZED (SELECT gangsaw.wake() FROM stored LIMIT 1) "
@@ -49,33 +34,10 @@ static const struct db_statement alike_statement = {
            "UNION ALL SELECT NULL, (extract(epoch FROM now()) * 1000000)::bigint FROM woken",
 };
 
-static bool is_plain(const struct job_new *job)
-{
-    return !job->unique_key && job->tag_count == 0 && job->blob_count == 0 && job->run_at_us <= 0 &&
-           !(job->delay_seconds > 0);
-}
-
 static int64_t timeout_us(const struct job_new *job)
 {
     int64_t us = job_seconds_us(job->timeout_seconds);
     return us > 0 ? us : -1;
-}
-
-static int store_one(struct db *db, struct arena *a, const char *tenant, const struct job_new *job,
-                     const struct db_rows **ret_rows, struct error *reterr)
-{
-    struct db_value values[] = {
-        db_text(tenant),
-        db_text(job->task),
-        db_text(job->lane),
-        db_text(job->params),
-        db_int(a, job->priority),
-        db_int(a, job->max_attempts),
-        db_int(a, timeout_us(job)),
-        db_text(job->request_id),
-        db_text(job->traceparent),
-    };
-    return db_query(db, a, &one_statement, values, 9, ret_rows, reterr);
 }
 
 /* Jobs that differ in their parameters alone, and which turns of their queue are given out. */
@@ -122,7 +84,7 @@ static int find_kind(struct kinds *kinds, const struct job_new *job)
     return kind;
 }
 
-static int store_alike(struct db *db, struct arena *a, const char *tenant,
+static int store_alike(struct db *db, struct arena *a, const struct job_batch *batch,
                        const struct kinds *kinds, const struct db_value of_each[3],
                        const struct db_rows **ret_rows, struct error *reterr)
 {
@@ -140,7 +102,7 @@ static int store_alike(struct db *db, struct arena *a, const char *tenant,
         traceparent[i] = job->traceparent;
     }
     struct db_value values[] = {
-        db_text(tenant),
+        db_text(batch->tenant),
         of_each[0],
         of_each[1],
         of_each[2],
@@ -151,13 +113,13 @@ static int store_alike(struct db *db, struct arena *a, const char *tenant,
         db_ints(a, timeout, n),
         db_texts(a, request_id, n),
         db_texts(a, traceparent, n),
+        db_bool(batch->is_awaited),
     };
-    return db_query(db, a, &alike_statement, values, 11, ret_rows, reterr);
+    return db_query(db, a, &alike_statement, values, 12, ret_rows, reterr);
 }
 
-int job_store_plain(struct db *db, struct arena *a, const char *tenant, const struct job_new *jobs,
-                    const int *order, int count, const struct db_rows **ret_rows,
-                    struct error *reterr)
+int job_store_plain(struct db *db, struct arena *a, const struct job_batch *batch, const int *order,
+                    int count, const struct db_rows **ret_rows, struct error *reterr)
 {
     struct kinds kinds = {0};
     const char **params = arena_alloc(a, (size_t)count * sizeof(*params));
@@ -166,17 +128,15 @@ int job_store_plain(struct db *db, struct arena *a, const char *tenant, const st
 
     *ret_rows = NULL;
     for (int i = 0; i < count; i++) {
-        const struct job_new *job = &jobs[order[i]];
-        int found = is_plain(job) ? find_kind(&kinds, job) : -1;
+        const struct job_new *job = &batch->jobs[order[i]];
+        int found = job_is_plain(job) ? find_kind(&kinds, job) : -1;
         if (found < 0)
             return 0;
         params[i] = job->params;
         kind[i] = found + 1;
         turn[i] = kinds.turns[kinds.queue[found]]++;
     }
-    if (count == 1)
-        return store_one(db, a, tenant, &jobs[order[0]], ret_rows, reterr);
-    return store_alike(db, a, tenant, &kinds,
+    return store_alike(db, a, batch, &kinds,
                        (struct db_value[]){db_texts(a, params, count), db_ints(a, kind, count),
                                            db_ints(a, turn, count)},
                        ret_rows, reterr);

@@ -11,9 +11,25 @@ static const struct db_statement watch_statement = {
            "FROM gangsaw.watch($1::bigint[]) a",
 };
 
+/* The sequence gives its numbers out one by one (CACHE 1), and no transaction takes one back. */
+static const struct db_statement last_id_statement = {
+    .name = "job_last_id",
+    .sql = "SELECT s.last_value FROM gangsaw.job_id s",
+};
+
 void job_watch_send(struct db *db, const int64_t *ids, int count, db_done *done, void *context)
 {
     struct arena *a = arena_new();
     db_send(db, &watch_statement, (struct db_value[]){db_ints(a, ids, count)}, 1, done, context);
     arena_free(a);
+}
+
+void job_last_id_send(struct db *db, db_done *done, void *context)
+{
+    db_send(db, &last_id_statement, NULL, 0, done, context);
+}
+
+int64_t job_last_id_read(const struct db_rows *rows)
+{
+    return db_get_int(rows, 0, 0);
 }

@@ -13,7 +13,7 @@
 #include "db/db.h"
 
 /* The newest migration that this program was built for. */
-#define DB_SCHEMA_VERSION 4
+#define DB_SCHEMA_VERSION 5
 
 /*
  * Apply what is missing from `directory` (0001_jobs.sql …). `report` is called for each file

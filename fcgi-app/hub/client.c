@@ -288,6 +288,15 @@ static void tell_gone(struct client *c)
     respond_problem(c, &gone);
 }
 
+void clients_ended(struct clients *cs, struct watched *job)
+{
+    for (struct client *c = LIST_FIRST(&job->clients), *next; c; c = next) {
+        next = LIST_NEXT(c, link);
+        if (c->state == CLIENT_WAITING)
+            release(c, &cs->counts.ended);
+    }
+}
+
 void clients_found(struct clients *cs, struct watched *job, const struct job_row *row,
                    struct arena *scratch)
 {
@@ -330,7 +339,12 @@ static void attach(struct client *c)
             respond_problem(c, &none);
         return;
     }
-    c->job = watch_job(cs->watch, key);
+    bool is_awaited = c->target.is_awaited && !c->target.is_stream;
+    c->job = is_awaited ? watch_awaited(cs->watch, key) : watch_job(cs->watch, key);
+    if (!c->job) {
+        release(c, &cs->counts.ended);
+        return;
+    }
     link_to(c, &c->job->clients);
     enter(c, c->target.is_stream ? CLIENT_STREAMING : CLIENT_WAITING);
     if (c->target.is_stream) /* it wants to know the state now, known to us or not */

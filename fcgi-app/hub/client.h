@@ -82,6 +82,7 @@ int64_t clients_due(const struct clients *cs);
 
 /* For the watch's events of the same names. */
 void clients_secret_known(struct clients *cs);
+void clients_ended(struct clients *cs, struct watched *job);
 void clients_found(struct clients *cs, struct watched *job, const struct job_row *row,
                    struct arena *scratch);
 

@@ -76,6 +76,12 @@ static void log_limit(struct hub *h)
 
 /* ---- what the watch tells */
 
+static void on_ended(void *context, struct watched *job)
+{
+    struct hub *h = context;
+    clients_ended(&h->clients, job);
+}
+
 static void on_found(void *context, struct watched *job, const struct job_row *row,
                      struct arena *scratch)
 {
@@ -182,6 +188,7 @@ static int open_sockets(struct hub *h, const struct config *cfg, struct error *r
 static int open_hub(struct hub *h, const struct config *cfg, struct error *reterr)
 {
     const struct watch_events events = {.found = on_found,
+                                        .ended = on_ended,
                                         .secret_known = on_secret_known,
                                         .connected = on_connected,
                                         .keys_changed = on_keys_changed,

@@ -6,7 +6,8 @@
  * to nginx alone, which passes it internal redirects of the api pool:
  *
  *   /internal/wait?job=ID&seconds=N&then=PATH   answers `X-Accel-Redirect: PATH` when the job has
- *                                              ended, or after N seconds
+ *                                              ended, or after N seconds; awaited=1: it was
+ *                                              stored as awaited, a moment ago
  *   /internal/events?job=ID                     text/event-stream: events `progress` and `done`
  *
  * api has checked the id and the right to see it. Waiting clients cost no worker.

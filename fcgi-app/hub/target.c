@@ -71,6 +71,8 @@ static int take_fields(const struct http_field *fields, int count, struct target
             status = take_text(name, value, target->key, sizeof(target->key), reterr);
         else if (strcmp(name, "then") == 0)
             status = take_text(name, value, target->then, sizeof(target->then), reterr);
+        else if (strcmp(name, "awaited") == 0)
+            target->is_awaited = strcmp(value, "1") == 0;
         else if (strcmp(name, "seconds") == 0)
             status = take_text(name, value, seconds, sizeof(seconds), reterr);
         if (status != 0)

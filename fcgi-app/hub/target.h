@@ -25,6 +25,7 @@ struct target {
     char job[DB_ID_SIZE];                     /* public id, not checked yet */
     char tenant[TARGET_TENANT_SIZE];          /* whose id it has to be */
     char key[KEY_ID_LENGTH + 1];              /* id of the key it came with; "": none */
+    bool is_awaited;                          /* it was stored so, a moment ago */
     int64_t wait_us;                          /* 0 to TARGET_SECONDS_MAX seconds */
     char then[TARGET_THEN_SIZE];              /* where nginx goes afterwards */
     char last_event_id[TARGET_EVENT_ID_SIZE]; /* "": none, or none of ours */

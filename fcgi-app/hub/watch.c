@@ -19,8 +19,16 @@
 #define POLL_US_MAX 5000000
 #define RETRY_US 1000000 /* after a statement failed */
 #define BUCKETS_MIN 1024
+#define HEARD_COUNT 16384 /* notified ids to remember: of whose clients are on their way here */
 
 TAILQ_HEAD(watched_queue, watched);
+
+/* Of a job that nobody here waited for when it was notified. Ids are dense: one of the last few
+ * thousand is found in its place, by the remainder. */
+struct heard {
+    int64_t key; /* 0: none */
+    bool is_ended;
+};
 
 struct watch {
     struct db *db;
@@ -31,9 +39,14 @@ struct watch {
     struct watched **buckets;
     size_t bucket_count, count;
     struct watched_queue queues[WATCH_ASK_COUNT]; /* by what there is to ask */
-    int64_t asked[WATCH_BATCH];                   /* keys in the statement under way */
-    int asked_count;                              /* 0: none is */
-    bool was_state;                               /* the last one: marks and states take turns */
+    struct heard *heard;
+    /* Of jobs with larger ids we have heard all there was, and know the end of each by `heard`: we
+     * listened before they were stored, and have not forgotten them since. */
+    int64_t sure_above;
+    bool is_sure;               /* that this is known */
+    int64_t asked[WATCH_BATCH]; /* keys in the statement under way */
+    int asked_count;            /* 0: none is */
+    bool was_state;             /* the last one: marks and states take turns */
     int64_t retry_us, poll_us, interval_us;
     int changes_notified, changes_polled; /* how changes came to be known since the last poll */
     uint64_t notifications, statements;
@@ -95,11 +108,9 @@ static void move_all(struct watch *w, enum watch_ask from, enum watch_ask to)
         move(w, job, to);
 }
 
-struct watched *watch_job(struct watch *w, int64_t key)
+static struct watched *add(struct watch *w, int64_t key, enum watch_ask ask)
 {
-    struct watched *job = find(w, key);
-    if (job)
-        return job;
+    struct watched *job;
     if (w->count >= w->bucket_count)
         grow(w);
     job = calloc(1, sizeof(*job));
@@ -111,9 +122,32 @@ struct watched *watch_job(struct watch *w, int64_t key)
     *place = job;
     w->count++;
     LIST_INIT(&job->clients);
-    job->ask = WATCH_ASK_MARK;
-    TAILQ_INSERT_TAIL(&w->queues[WATCH_ASK_MARK], job, link);
+    job->ask = ask;
+    TAILQ_INSERT_TAIL(&w->queues[ask], job, link);
     return job;
+}
+
+struct watched *watch_job(struct watch *w, int64_t key)
+{
+    struct watched *job = find(w, key);
+    if (!job)
+        return add(w, key, WATCH_ASK_MARK);
+    if (!job->is_marked && job->ask != WATCH_ASK_MARK)
+        move(w, job, WATCH_ASK_MARK);
+    return job;
+}
+
+struct watched *watch_awaited(struct watch *w, int64_t key)
+{
+    const struct heard *heard = &w->heard[key % HEARD_COUNT];
+    if (heard->key == key && heard->is_ended)
+        return NULL;
+    struct watched *job = find(w, key);
+    if (job)
+        return job;
+    if (!w->is_sure || key <= w->sure_above)
+        return add(w, key, WATCH_ASK_MARK);
+    return add(w, key, heard->key == key ? WATCH_ASK_STATE : WATCH_ASK_NOTHING);
 }
 
 void watch_ask(struct watch *w, struct watched *job)
@@ -218,6 +252,20 @@ static void take_secret(void *context, const struct db_rows *rows, const struct 
 
 /* ---- the connection */
 
+/* Asked for as soon as we listen: whatever is stored later is notified to us. Without an answer
+ * nothing is sure, until the next connection. */
+static void take_last_id(void *context, const struct db_rows *rows, const struct error *error)
+{
+    struct watch *w = context;
+    (void)error;
+    if (!rows || db_count(rows) != 1)
+        return;
+    int64_t last_id = job_last_id_read(rows);
+    w->is_sure = true;
+    if (w->sure_above < last_id)
+        w->sure_above = last_id;
+}
+
 static void connected(void *context)
 {
     struct watch *w = context;
@@ -226,6 +274,9 @@ static void connected(void *context)
     w->poll_us = clock_us() + w->interval_us;
     move_all(w, WATCH_ASK_STATE, WATCH_ASK_MARK);
     move_all(w, WATCH_ASK_NOTHING, WATCH_ASK_MARK);
+    memset(w->heard, 0, HEARD_COUNT * sizeof(*w->heard));
+    w->sure_above = 0;
+    job_last_id_send(w->db, take_last_id, w);
     w->wants_secret = true; /* it may be another database by now */
     w->events.connected(w->events.context);
 }
@@ -233,10 +284,45 @@ static void connected(void *context)
 static void lost(void *context, const struct error *error)
 {
     struct watch *w = context;
+    w->is_sure = false;
     w->events.lost(w->events.context, error);
 }
 
-/* "17,18": what is none of ours, or no number, is passed over. */
+/* Somebody may be about to ask for it. Of two jobs of one place the older is forgotten. */
+static void remember(struct watch *w, int64_t key, bool is_ended)
+{
+    struct heard *place = &w->heard[key % HEARD_COUNT];
+    int64_t forgotten = place->key < key ? place->key : key;
+    if (place->key == key) {
+        place->is_ended = place->is_ended || is_ended;
+        return;
+    }
+    if (place->key < key)
+        *place = (struct heard){.key = key, .is_ended = is_ended};
+    if (forgotten > w->sure_above)
+        w->sure_above = forgotten;
+}
+
+static void hear(struct watch *w, int64_t key, bool is_ended)
+{
+    struct watched *job = find(w, key);
+    if (!job || is_ended)
+        remember(w, key, is_ended);
+    if (!job)
+        return;
+    w->notifications++;
+    if (is_ended) {
+        w->changes_notified++;
+        w->events.ended(w->events.context, job);
+        job = find(w, key);
+    }
+    if (job) { /* somebody wants to know more of it */
+        job->is_notified = true;
+        watch_ask(w, job);
+    }
+}
+
+/* "17,18.": what is no number is passed over. */
 static void notified(void *context, const char *channel, const char *payload)
 {
     struct watch *w = context;
@@ -246,12 +332,8 @@ static void notified(void *context, const char *channel, const char *payload)
         return;
     for (const char *at = payload; *at;) {
         size_t digits = strspn(at, "0123456789");
-        struct watched *job = digits > 0 && digits < 19 ? find(w, strtoll(at, NULL, 10)) : NULL;
-        if (job) {
-            w->notifications++;
-            job->is_notified = true;
-            watch_ask(w, job);
-        }
+        if (digits > 0 && digits < 19)
+            hear(w, strtoll(at, NULL, 10), at[digits] == JOB_MARK_ENDED[0]);
         at += digits;
         at += strcspn(at, ",");
         at += *at == ',';
@@ -282,6 +364,7 @@ static void send_next(struct watch *w)
         w->asked[count++] = job->key;
         job->is_asked = true;
         job->is_found = false;
+        job->is_marked = job->is_marked || kind == WATCH_ASK_MARK;
         move(w, job, WATCH_ASK_NOTHING);
     }
     if (count == 0)
@@ -341,7 +424,13 @@ int watch_open(const struct config *cfg, const struct watch_events *events,
     struct watch *w = calloc(1, sizeof(*w));
     if (w)
         w->buckets = calloc(BUCKETS_MIN, sizeof(struct watched *));
-    if (!w || !w->buckets) {
+    if (w)
+        w->heard = calloc(HEARD_COUNT, sizeof(*w->heard));
+    if (!w || !w->buckets || !w->heard) {
+        if (w) {
+            free(w->buckets);
+            free(w->heard);
+        }
         free(w);
         return error_errno(reterr, "hub: watch");
     }
@@ -376,6 +465,7 @@ void watch_close(struct watch *w)
         }
     }
     free(w->buckets);
+    free(w->heard);
     arena_free(w->scratch);
     free(w);
 }

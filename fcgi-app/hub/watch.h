@@ -7,6 +7,10 @@
  * each second too, less often once notifications prove to come. One connection, one statement under
  * way at a time: what comes up meanwhile is collected for the next, so that a thousand new
  * clients cost one statement. After every reconnect all is marked and asked anew.
+ *
+ * Most jobs that are waited for were stored a moment ago by the request that waits, as awaited: the
+ * database notifies their end unasked. Where the hub has listened since before the job was stored,
+ * and remembers what it has heard since, such a job costs no statement at all.
  */
 #ifndef HUB_WATCH_H
 #define HUB_WATCH_H
@@ -33,6 +37,7 @@ struct watched {
     struct watched *next; /* in its bucket of the table */
     TAILQ_ENTRY(watched) link;
     enum watch_ask ask; /* which queue it is in; NOTHING: the idle one */
+    bool is_marked;     /* as watched, or about to be */
     bool is_asked;      /* in the statement under way */
     bool is_found;      /* and among its rows */
     bool is_notified;   /* since it was last asked for */
@@ -46,6 +51,8 @@ struct watch_events {
     /* A job as it is now; NULL: there is none of that key. All clients may be taken from `w`. */
     void (*found)(void *context, struct watched *w, const struct job_row *row,
                   struct arena *scratch);
+    /* A job has ended, as a notification says: what it came to is not known. The same as above. */
+    void (*ended)(void *context, struct watched *w);
     void (*secret_known)(void *context); /* ids can be checked; called after each connect */
     void (*connected)(void *context);
     void (*keys_changed)(void *context); /* as the database notified */
@@ -70,6 +77,10 @@ const struct db_secret *watch_secret(const struct watch *w);
 
 /* The entry of a job; `found` comes for a new one soon, and for every change. */
 struct watched *watch_job(struct watch *w, int64_t key);
+
+/* The same for a job that was stored as awaited, by who wants its end alone: `ended` comes too, and
+ * `found` may not come before. NULL: it has ended already. */
+struct watched *watch_awaited(struct watch *w, int64_t key);
 
 /* `found` comes soon, changed or not. */
 void watch_ask(struct watch *w, struct watched *job);

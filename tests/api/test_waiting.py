@@ -196,6 +196,117 @@ def test_five_thousand_clients_may_wait(stack, many_files, job_count):
     assert wrong == []
 
 
+# ---- jobs that were stored by who waits for them
+
+
+def after_wait(stack, key, awaited=1):
+    """What the hub says to nginx behind a POST that stored the job `key` and waits for it: its whole answer."""
+    id, = stack.sql(f"SELECT gangsaw.public_id('job', {key})")[0]
+    query = f"job={id}&tenant=&awaited={awaited}&seconds=60&then=/internal/runs/{id}"
+    fields = {"CONTENT_LENGTH": "0", "SCGI": "1", "REQUEST_METHOD": "GET", "DOCUMENT_URI": "/internal/wait",
+              "QUERY_STRING": query}  # fmt: skip
+    header = "".join(f"{name}\0{value}\0" for name, value in fields.items())
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.settimeout(90)
+    s.connect(str(stack.var / "run" / "hub.sock"))
+    s.sendall(f"{len(header)}:{header},".encode())
+    return Later(lambda: whole_answer(s))
+
+
+def awaited(stack, delay=0, is_awaited=True):
+    """The key of a job that a POST with wait= has stored, whose client has not come to the hub yet."""
+    when = f"'scheduled', now() + interval '{delay} seconds'" if delay else "'queued', now()"
+    [[key]] = stack.sql(
+        "INSERT INTO gangsaw.job (lane, task, params, state, ready_at, is_awaited) "
+        f"VALUES ('cpu/demo', '{SUM}', '{{\"n\": 1}}', {when}, {is_awaited}) RETURNING id"
+    )
+    return key
+
+
+def wait_until_ended(stack, key):
+    wait_until(lambda: stack.sql(f"SELECT id FROM gangsaw.job_done WHERE id = {key}"), 30, "the job has ended")
+
+
+def statements(stack):
+    return stack.status()["hub"]["database"]["statements"]
+
+
+def test_waiting_for_a_job_of_ones_own_costs_the_hub_no_statement(stack):
+    before = statements(stack)
+    for n in range(40):
+        answer = stack.post(f"/v1/tasks/{SUM}", json={"n": n}, headers=WAIT)
+        assert (answer.status_code, answer.json()["task"]) == (200, SUM)
+    assert statements(stack) - before < 20  # now and then all that are waited for are asked for
+
+
+@pytest.mark.parametrize("options", ['tags=("x")', "delay=1", 'unique="waiting"'])
+def test_a_job_with_options_is_waited_for_too(stack, options):
+    answer = stack.post(f"/v1/tasks/{SUM}", json={"n": 7}, headers={**WAIT, "Gangsaw-Job": options})
+    assert (answer.status_code, answer.json()["result"]) == (200, {"sum": "91"})
+
+
+def test_who_waits_for_a_job_that_was_stored_before_is_answered_with_its_end(stack):
+    """The second request gets the job that the first one stored, as nothing that is waited for."""
+    options = {"Gangsaw-Job": 'delay=2, unique="stored before"'}
+    assert stack.post(f"/v1/tasks/{SUM}", json={"n": 7}, headers={"Prefer": "respond-async", **options}).status_code == 202
+    answer = stack.post(f"/v1/tasks/{SUM}", json={"n": 7}, headers={**WAIT, **options})
+    assert (answer.status_code, answer.json()["result"]) == (200, {"sum": "91"})
+
+
+def test_who_comes_after_the_end_is_answered_at_once(stack):
+    """The runner was quicker than nginx: the end was notified before there was anybody to tell."""
+    key = awaited(stack)
+    wait_until_ended(stack, key)
+    before = statements(stack)
+    assert b"X-Accel-Redirect: /internal/runs/" in after_wait(stack, key).result(10)
+    assert statements(stack) == before
+
+
+def test_a_hub_that_was_away_at_the_end_asks_for_it(start_stack):
+    shaken = start_stack()
+    shaken.kill("hub")
+    key = awaited(shaken)
+    wait_until_ended(shaken, key)
+    shaken.start()
+    wait_until(lambda: shaken.status()["hub"]["database"]["connected"], 30, "the hub is back")
+    assert b"X-Accel-Redirect: /internal/runs/" in after_wait(shaken, key).result(10)
+
+
+def test_a_hub_whose_connection_was_away_at_the_end_asks_for_it(start_stack):
+    """It has heard of other ends, of neither of which this one is."""
+    shaken = start_stack()
+    late, early = awaited(shaken, delay=3600), awaited(shaken)
+    wait_until_ended(shaken, early)
+    waits = after_wait(shaken, late)
+    wait_until_held(shaken, 1)
+    shaken.sql(
+        "BEGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gangsaw hub'; "
+        f"UPDATE gangsaw.job SET state = 'queued', ready_at = now(), is_awaited = false WHERE id = {late}; COMMIT"
+    )
+    for answer in (waits, after_wait(shaken, late), after_wait(shaken, early)):
+        assert b"X-Accel-Redirect: /internal/runs/" in answer.result(20)
+
+
+def test_the_end_of_an_awaited_job_that_nobody_tells_of_is_found(stack):
+    key = awaited(stack, delay=2, is_awaited=False)
+    assert b"X-Accel-Redirect: /internal/runs/" in after_wait(stack, key).result(30)
+
+
+def test_who_follows_an_awaited_job_sees_it_run(stack):
+    """Of such a job the end alone is notified, until somebody wants to know more."""
+    key = awaited(stack, delay=3600)
+    client = after_wait(stack, key)
+    wait_until_held(stack, 1)
+    id, = stack.sql(f"SELECT gangsaw.public_id('job', {key})")[0]
+    with requests.get(f"{stack.url}/v1/jobs/{id}/events", stream=True, timeout=30) as events:
+        lines = events.iter_lines()
+        assert any(line == b"event: progress" for line in lines)
+        assert stack.sql(f"SELECT is_watched FROM gangsaw.job WHERE id = {key}") == [["t"]]
+        cancel(stack, id)
+        assert any(line == b"event: done" for line in lines)
+    assert b"X-Accel-Redirect: /internal/runs/" in client.result(10)
+
+
 # ---- what goes wrong
 
 

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from database import ROOT, queue_options
+from database import ROOT, queue_options, work_options
 
 LIMIT = 500
 
@@ -110,3 +110,36 @@ def test_a_claim_never_sorts_what_is_ready(plans, index):
 def test_later_lanes_are_not_looked_at_once_there_are_enough(plans):
     loops = [next(scans(plans[i]))["Actual Loops"] for i in range(len(CLAIMS))]
     assert loops == [1, 2, 2, 1, 1, 1]
+
+
+# ---- storing one
+
+
+def store_statement():
+    """The text of the statement that stores one job, from the source."""
+    text = (ROOT / "fcgi-app/db/job_store_one.c").read_text().replace("JOB_CHANNEL_NEW", '"gangsaw_job"')
+    literals = re.search(r'\.sql =\s*((?:"(?:[^"\\]|\\.)*"\s*)+)', text).group(1)
+    return "".join(json.loads(literal) for literal in re.findall(r'"(?:[^"\\]|\\.)*"', literals))
+
+
+STORE = "('', 'demo.sum_squares', 'cpu/demo', '{}', 0, 5, -1, NULL, NULL, true)"
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+def test_one_job_is_stored_without_a_look_at_the_others(schema, mode):
+    """Its turn is read from the ends of two indexes, with the plan that was made while the table was empty."""
+    output = schema.sql(
+        f"SET plan_cache_mode = {mode}; TRUNCATE gangsaw.job; ANALYZE gangsaw.job;\n"
+        f"PREPARE store AS {store_statement()};\n"
+        f"EXECUTE store {STORE} \\g /dev/null\n{FILL}\n"
+        f"BEGIN; EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE store {STORE}; ROLLBACK;\n"
+        f"BEGIN; EXECUTE store {STORE}; SELECT max(vtime) FROM gangsaw.job WHERE lane = 'cpu/demo' AND priority = 0; ROLLBACK;",
+        work_options())
+    schema.sql("TRUNCATE gangsaw.job")
+    plan, end = json.JSONDecoder().raw_decode(output)
+    plan = plan[0]["Plan"]
+    assert output[end:].split()[-1] == "100000"  # behind the last one of its tenant
+    for node in (n for n in nodes(plan) if n.get("Relation Name") == "job" and "Scan" in n["Node Type"]):
+        assert node["Node Type"].startswith("Index") and rows(node) <= 1, node
+        assert node["Index Name"] in ("job_ready", "job_turn")
+    assert buffers(plan) <= 100

@@ -329,8 +329,8 @@ static inline void store_many(struct jobs *j, const struct job_new *jobs, int co
 {
     struct error error;
     bool is_replayed;
-    if (job_store(j->api, j->arena, &(struct job_batch){"", jobs, count, NULL, 0}, ret_stored,
-                  &is_replayed, &error) != 0)
+    if (job_store(j->api, j->arena, &(struct job_batch){"", jobs, count, NULL, 0, false},
+                  ret_stored, &is_replayed, &error) != 0)
         fail_msg("%s %s", error.detail, error.cause);
 }
 
@@ -338,6 +338,17 @@ static inline int64_t store(struct jobs *j, struct job_new job)
 {
     struct job_stored stored;
     store_many(j, &job, 1, &stored);
+    assert_true(stored.is_new);
+    return stored.id;
+}
+
+static inline int64_t store_awaited(struct jobs *j, struct job_new job)
+{
+    struct job_batch batch = {.tenant = "", .jobs = &job, .count = 1, .is_awaited = true};
+    struct job_stored stored;
+    struct error error;
+    bool is_replayed;
+    assert_int_equal(job_store(j->api, j->arena, &batch, &stored, &is_replayed, &error), 0);
     assert_true(stored.is_new);
     return stored.id;
 }

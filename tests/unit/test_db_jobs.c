@@ -13,8 +13,9 @@ static struct error fail_to_store(struct jobs *j, const struct job_new *jobs, in
     struct error error;
     bool is_replayed;
     struct job_stored *stored = arena_alloc(j->arena, (size_t)count * sizeof(*stored));
-    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, count, key, 0},
-                               stored, &is_replayed, &error),
+    assert_int_equal(job_store(j->api, j->arena,
+                               &(struct job_batch){"", jobs, count, key, 0, false}, stored,
+                               &is_replayed, &error),
                      -1);
     return error;
 }
@@ -172,12 +173,12 @@ static void test_an_idempotency_key_stores_once(void **state)
     int count;
     assert_int_equal(job_find_stored(j->api, j->arena, "", &key, &found, &count, &error), 0);
     assert_int_equal(count, 0);
-    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0}, first,
-                               &is_replayed, &error),
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0, false},
+                               first, &is_replayed, &error),
                      0);
     assert_false(is_replayed);
-    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0}, again,
-                               &is_replayed, &error),
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0, false},
+                               again, &is_replayed, &error),
                      0);
     assert_true(is_replayed);
     assert_int_equal(again[0].id, first[0].id);
@@ -190,19 +191,19 @@ static void test_an_idempotency_key_stores_once(void **state)
     key.request_sha256 = sha_b;
     assert_int_equal(fail_to_store(j, jobs, 2, &key).code, ERR_INVALID_PARAMS);
     key.route = "/v1/tasks/demo.echo"; /* another scope */
-    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0}, again,
-                               &is_replayed, &error),
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0, false},
+                               again, &is_replayed, &error),
                      0);
     assert_false(is_replayed);
 
     change(j, "UPDATE gangsaw.idempotency SET created_at = now() - interval '24 hours 1 second'");
-    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0}, first,
-                               &is_replayed, &error),
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0, false},
+                               first, &is_replayed, &error),
                      0);
     assert_false(is_replayed);
     assert_true(first[0].id > again[0].id);
-    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0}, again,
-                               &is_replayed, &error),
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", jobs, 2, &key, 0, false},
+                               again, &is_replayed, &error),
                      0);
     assert_true(is_replayed);
     jobs_end(j);
@@ -221,8 +222,8 @@ static void test_an_idempotency_key_under_way_is_a_conflict(void **state)
     struct job_stored stored;
     struct error error;
     bool is_replayed;
-    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", &job, 1, &key, 0}, &stored,
-                               &is_replayed, &error),
+    assert_int_equal(job_store(j->api, j->arena, &(struct job_batch){"", &job, 1, &key, 0, false},
+                               &stored, &is_replayed, &error),
                      0);
     assert_false(is_replayed);
     jobs_end(j);

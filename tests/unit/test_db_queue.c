@@ -404,13 +404,22 @@ static void test_those_who_watch_are_told(void **state)
     struct job_end ends[] = {{.id = id, .lease = 1, .state = JOB_SUCCEEDED},
                              {.id = unwatched, .lease = 1, .state = JOB_SUCCEEDED}};
     assert_int_equal(complete(j, runner, ends, 2), 2);
-    assert_string_equal(jobs_heard(j), told);
+    assert_string_equal(jobs_heard(j),
+                        arena_printf(j->arena, "gangsaw_changed=%lld.\n", (long long)id));
     ids[1] = unwatched;
     watch(j, ids, 2, &w);
     assert_int_equal(w.count, 2);
     rows = w.items;
     assert_int_equal(rows[0].state, JOB_SUCCEEDED);
     jobs_end(j);
+}
+
+static int count_lines(const char *text)
+{
+    int lines = 0;
+    for (; *text; text++)
+        lines += *text == '\n';
+    return lines;
 }
 
 static void test_many_watched_jobs_are_told_in_few_notifications(void **state)
@@ -425,14 +434,82 @@ static void test_many_watched_jobs_are_told_in_few_notifications(void **state)
               "FROM generate_series(1, 1000) n");
     assert_int_equal(claim(j, runner, MANY, &claimed), MANY);
     const char *heard = jobs_heard(j);
-    int lines = 0;
-    for (const char *p = heard; *p; p++)
-        lines += *p == '\n';
-    assert_int_equal(lines, 3);
+    assert_int_equal(count_lines(heard), 3);
     for (int i = 1; i <= MANY; i++) {
         (void)snprintf(text, sizeof(text), "%lld", 9000000000000000000LL + i);
         assert_non_null(strstr(heard, text));
     }
+    struct job_end *ends = arena_alloc(j->arena, MANY * sizeof(*ends));
+    for (int i = 0; i < MANY; i++)
+        ends[i] = (struct job_end){
+            .id = claimed[i].id, .lease = claimed[i].lease, .state = JOB_SUCCEEDED};
+    assert_int_equal(complete(j, runner, ends, MANY), MANY);
+    heard = jobs_heard(j);
+    assert_int_equal(count_lines(heard), 3);
+    for (int i = 1; i <= MANY; i++) {
+        (void)snprintf(text, sizeof(text), "%lld.", 9000000000000000000LL + i);
+        assert_non_null(strstr(heard, text));
+    }
+    jobs_end(j);
+}
+
+/* Nothing else: neither that it runs, nor how far it is, nor that it is tried again. */
+static void test_of_an_awaited_job_the_end_is_told(void **state)
+{
+    struct jobs *j = jobs_begin(state);
+    const char *tag = "x";
+    struct job_new plain = new_job("{}"), tagged = plain;
+    tagged.tags = &tag;
+    tagged.tag_count = 1;
+    int64_t runner = register_runner(j, LEASE_SECONDS);
+    for (int i = 0; i < 2; i++) {
+        int64_t id = store_awaited(j, i == 0 ? plain : tagged);
+        struct job_claimed claimed = claim_one(j, runner);
+        struct answer w = {.jobs = j};
+        struct job_progress progress = {.id = id, .lease = claimed.lease, .fraction = 0.5};
+        struct job_return back = {.id = id, .lease = claimed.lease, .kind = JOB_RETURN_UNTRIED};
+        assert_false(claimed.is_watched);
+        job_progress_send(j->queue, runner, &progress, 1, answer_ids, &w);
+        assert_int_equal(await(&w)->count, 1);
+        assert_int_equal(give_back(j, runner, &back, 1), 1);
+        claimed = claim_one(j, runner);
+        assert_string_equal(jobs_heard(j), "");
+        struct job_end end = {.id = id, .lease = claimed.lease, .state = JOB_FAILED};
+        assert_int_equal(complete(j, runner, &end, 1), 1);
+        assert_string_equal(jobs_heard(j),
+                            arena_printf(j->arena, "gangsaw_changed=%lld.\n", (long long)id));
+    }
+    struct error error;
+    int64_t id = store_awaited(j, new_job("{}"));
+    assert_int_equal(job_cancel(j->api, j->arena, "", id, DAYS, &error), 0);
+    assert_string_equal(jobs_heard(j),
+                        arena_printf(j->arena, "gangsaw_changed=%lld.\n", (long long)id));
+    jobs_end(j);
+}
+
+/* The largest id that there is when it is asked for. */
+static void answer_last_id(void *context, const struct db_rows *rows, const struct error *error)
+{
+    struct answer *w = context;
+    w->is_done = true;
+    w->has_failed = !rows;
+    (void)error;
+    w->count = rows ? (int)job_last_id_read(rows) : -1;
+}
+
+static void test_no_job_has_an_id_beyond_the_last(void **state)
+{
+    struct jobs *j = jobs_begin(state);
+    struct answer before = {.jobs = j}, after = {.jobs = j};
+    int64_t first = store(j, new_job("{}"));
+    job_last_id_send(j->queue, answer_last_id, &before);
+    assert_int_equal(await(&before)->count, first);
+    change(j, "BEGIN");
+    change(j, "SELECT gangsaw.enqueue('demo.echo')"); /* not committed, but it has its id */
+    job_last_id_send(j->queue, answer_last_id, &after);
+    assert_int_equal(await(&after)->count, first + 1);
+    change(j, "COMMIT");
+    assert_int_equal(store(j, new_job("{}")), first + 2);
     jobs_end(j);
 }
 
@@ -516,6 +593,8 @@ int main(void)
         TEST(test_progress_is_the_holders),
         TEST(test_those_who_watch_are_told),
         TEST(test_many_watched_jobs_are_told_in_few_notifications),
+        TEST(test_of_an_awaited_job_the_end_is_told),
+        TEST(test_no_job_has_an_id_beyond_the_last),
         TEST(test_no_end_is_missed_by_a_watcher),
         TEST(test_completions_are_flushed_claims_are_not_waited_for),
     };

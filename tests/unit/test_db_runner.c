@@ -59,8 +59,9 @@ static void test_a_lost_runner_is_fenced_and_its_jobs_return(void **state)
     struct runner_beat b;
     int64_t id = store(j, new_job("{}")), over;
     last.max_attempts = 1;
-    over = store(j, last);
+    over = store_awaited(j, last);
     assert_int_equal(claim(j, runner, 2, &claimed), 2);
+    (void)jobs_heard(j);
 
     struct runner_rescue r = rescue(j, 0.001);
     assert_int_equal(r.fenced, 0); /* alive */
@@ -71,6 +72,8 @@ static void test_a_lost_runner_is_fenced_and_its_jobs_return(void **state)
     assert_int_equal(r.fenced, 1);
     assert_int_equal(r.returned, 1);
     assert_int_equal(r.failed, 1);
+    assert_non_null(
+        strstr(jobs_heard(j), arena_printf(j->arena, "gangsaw_changed=%lld\n", (long long)over)));
 
     struct job_row row = get(j, id);
     assert_int_equal(row.state, JOB_QUEUED);

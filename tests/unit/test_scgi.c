@@ -189,6 +189,7 @@ static const struct {
     int64_t wait_us; /* of good waits; -1: a stream */
 } asked[] = {
     {"/internal/wait", JOB "&seconds=20&then=/internal/jobs/0123456789ab", ERR_NONE, 20000000},
+    {"/internal/wait", JOB "&awaited=1&seconds=2&then=/internal/runs/ab", ERR_NONE, 2000000},
     {"/internal/wait", JOB "&seconds=0&then=%2Finternal%2Fjobs%2Fab", ERR_NONE, 0},
     {"/internal/wait", JOB "&seconds=0.25&then=/internal/runs/a_b-c&x=y", ERR_NONE, 250000},
     {"/internal/wait", JOB "&seconds=60.0&then=/internal/jobs/ab/result", ERR_NONE, 60000000},
@@ -235,6 +236,7 @@ static void test_only_known_questions_are_taken(void **state)
             continue;
         assert_string_equal(target.job, "0123456789ab");
         assert_int_equal(target.is_stream, asked[i].wait_us < 0);
+        assert_int_equal(target.is_awaited, strstr(asked[i].query, "awaited=1") != NULL);
         assert_true(target.is_stream || target.wait_us == asked[i].wait_us);
         assert_true(target.is_stream || target.then[0] == '/');
     }

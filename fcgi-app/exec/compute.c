@@ -22,9 +22,7 @@
 #define AHEAD_US 3000            /* one that computes comes to it soon, or another one is asked */
 #define LINGER_MS 1000           /* for an executor to give memory back before its next run */
 #define LOOK_AGAIN_US 1000000    /* who was to ring may have been killed before it did */
-#define FRESH_US                                                                     \
-    10000 /* a client that asked so lately is there, or is seen leaving by who waits \
-           */
+#define FRESH_US 10000           /* who asked so lately is there, or is seen leaving in a wait */
 
 struct wait {
     const struct compute_request *request;

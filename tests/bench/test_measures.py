@@ -3,13 +3,14 @@
 
 import os
 import pathlib
+import re
 import sys
 
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from harness import sane  # noqa: E402
+from harness import ROOT, sane  # noqa: E402
 from harness.contender import load_file  # noqa: E402
 from harness.measurement import Options  # noqa: E402
 
@@ -96,3 +97,13 @@ def test_without_the_photograph_the_others_are_measured():
 
     found = thumbnail.run(Options(), Bench())
     assert found.notes and not found.tables and sane.complaints(found) == []
+
+
+def test_php_has_the_buffers_of_the_location_by_which_requests_are_passed_on():
+    php = load_file(HERE / "servers" / "php" / "contender.py")
+    configuration = (ROOT / "nginx" / "gangsaw-server.conf.in").read_text()
+    location = re.search(r"^location / \{(.*?)^\}", configuration, re.MULTILINE | re.DOTALL)[1]
+    ours = dict(re.findall(r"^ *(\w+) +(.+);", location, re.MULTILINE))
+    theirs = php.nginx_settings((*php.SERVER, *php.FASTCGI))
+    assert "client_body_buffer_size" in theirs
+    assert [name for name in theirs if theirs[name] != ours.get(name, theirs[name])] == []

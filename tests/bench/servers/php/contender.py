@@ -42,10 +42,11 @@ pm.max_children = @CHILDREN@
 
 
 def nginx_settings(names):
-    """Lines of nginx/ with these directives: what Gangsaw does not set, PHP's has by default too."""
+    """Lines of nginx/ with these directives: what Gangsaw does not set, PHP's has by default too. The last is that of
+    the location where all is passed on."""
     text = "\n".join((ROOT / "nginx" / name).read_text()
                      for name in ("dev.conf.in", "gangsaw-server.conf.in", "gangsaw-fastcgi.conf"))  # fmt: skip
-    return {name: found[1] for name in names if (found := re.search(rf"^ *{name} +(.+);", text, re.MULTILINE))}
+    return {name: found[-1] for name in names if (found := re.findall(rf"^ *{name} +(.+);", text, re.MULTILINE))}
 
 
 def user():

@@ -73,7 +73,9 @@ static pid_t fork_sibling(void)
 int fork_server_run(int fd)
 {
     int32_t index;
-    (void)setsid(); /* it fails for the leader of a group, who has no need of it */
+    /* So that what executors compute does not count against them, where the kernel shares cores out
+     * by sessions. It fails for the leader of a group, who has one of its own. */
+    (void)setsid();
     bool goes_on = say(fd, 0);
     while (goes_on && hear(fd, 0, &index)) {
         pid_t pid = fork_sibling();

@@ -137,6 +137,24 @@ def test_the_readme_shows_plots_between_its_marks_alone(tmp_path):
     assert "docs/benchmarks/mix.svg" in readme and "docs/benchmarks/squares.svg" not in readme
 
 
+def command(*words):
+    """What ./dev calls, where it does not measure: its status, and what it says."""
+    done = subprocess.run([HERE / "bench", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("part", [{"smoke": True}, {"smoke": False, "options": {"rounds": 3, "seconds": None, "only": None}}])
+def test_a_part_of_the_measurements_does_not_become_the_page(tmp_path, part):
+    file = results.write("some", {**run_of(result()), **part}, tmp_path)
+    assert command("--page", file) == (1, f"{file} is not of a whole run\n")
+
+
+@pytest.mark.parametrize("words", [["nosuch"], ["--packages", "nosuch"], ["-c", "nosuch", "empty"]])
+def test_a_name_that_there_is_not_is_said_before_anything_is_done(words):
+    status, said = command(*words)
+    assert status == 1 and "nosuch; there are " in said
+
+
 def test_plots_that_are_no_more_are_removed(tmp_path):
     write_page(tmp_path, run_of(result(), result("mix")))
     write_page(tmp_path, run_of(result("mix")))

@@ -8,45 +8,84 @@
 #include "db/job_internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 
 /*
  * The busiest statement: it looks each job up once, where all others lock it first and then change
- * it. `runner + 0` keeps the planner from walking all running jobs instead of probing the ids.
+ * it. Jobs are found by `id = ANY`, alone: joined to what is told of them, whatever way, they were
+ * all walked for each batch once the statistics had seen the table empty. `n` is the place of a job
+ * in the batch, whose ids ascend, and the values are taken from there. Texts are found by counting,
+ * so an array without any is none.
  */
 static const struct db_statement complete_statement = {
     .name = "job_complete",
-    .sql =
-        "WITH ended AS ( "
-        "    DELETE FROM gangsaw.job j "
-        "    USING (SELECT DISTINCT ON (u.id) u.* "
-        "           FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::bigint[], "
-        "                       $7::bigint[], $8::bigint[], $9::text[], $10::text[], "
-        "                       $11::text[], $12::text[], $13::bigint[]) "
-        "                AS u (id, lease, state, run_us, cpu_us, age_us, error, result, outputs, "
-        "                      blobs, crashes) "
-        "           ORDER BY u.id) g "
-        "    WHERE j.id = g.id AND j.lease = g.lease AND j.runner + 0 = $1::bigint "
-        "    RETURNING j.id, j.lease, j.created_at, j.ready_at, "
-        "        CASE WHEN g.run_us < 0 THEN j.started_at "
-        "             ELSE greatest(j.started_at, "
-        "                           now() - (g.age_us + g.run_us) * interval '1 microsecond') "
-        "        END AS started_at, "
-        "        greatest(j.started_at, now() - g.age_us * interval '1 microsecond') "
-        "            AS finished_at, "
-        "        g.state::gangsaw.job_state AS state, j.timeout_seconds, "
-        "        nullif(g.run_us, -1)::double precision / 1000 AS run_ms, "
-        "        nullif(g.cpu_us, -1)::double precision / 1000 AS cpu_ms, "
-        "        j.attempt, j.crashes + g.crashes AS crashes, j.max_attempts, j.priority, j.lane, "
-        "        j.task, j.tenant, j.params, j.unique_key, j.tags, j.blobs, j.request_id, "
-        "        j.attempts, j.traceparent, "
-        "        g.error::json AS error, g.result::json AS result, g.outputs::json AS outputs, "
-        "        g.blobs::bigint[] AS output_blobs, "
-        "        j.is_watched OR j.is_awaited AS is_watched), " JOB_KEEP_ENDED ", "
-        "changed AS (SELECT e.id, e.is_watched FROM ended e) "
-        "SELECT e.id, " JOB_TELL_ENDED " FROM ended e",
+    .sql = "WITH removed AS ( "
+           "    DELETE FROM gangsaw.job j "
+           "    WHERE j.id = ANY ($3::bigint[]) AND j.runner = $1::bigint "
+           "      AND j.lease = ($4::bigint[])[width_bucket(j.id, $3::bigint[])] "
+           "    RETURNING j.*, width_bucket(j.id, $3::bigint[]) AS n), "
+           "ended AS MATERIALIZED ( "
+           "    SELECT r.id, r.lease, r.created_at, r.ready_at, "
+           "        CASE WHEN ($6::bigint[])[r.n] < 0 THEN r.started_at "
+           "             ELSE greatest(r.started_at, "
+           "                           now() - (($8::bigint[])[r.n] + ($6::bigint[])[r.n]) "
+           "                                   * interval '1 microsecond') "
+           "        END AS started_at, "
+           "        greatest(r.started_at, now() - ($8::bigint[])[r.n] * interval '1 microsecond') "
+           "            AS finished_at, "
+           "        ($5::gangsaw.job_state[])[r.n] AS state, r.timeout_seconds, "
+           "        nullif(($6::bigint[])[r.n], -1)::double precision / 1000 AS run_ms, "
+           "        nullif(($7::bigint[])[r.n], -1)::double precision / 1000 AS cpu_ms, "
+           "        r.attempt, r.crashes + ($13::bigint[])[r.n] AS crashes, r.max_attempts, "
+           "        r.priority, r.lane, r.task, r.tenant, r.params, r.unique_key, r.tags, r.blobs, "
+           "        r.request_id, r.attempts, r.traceparent, ($9::json[])[r.n] AS error, "
+           "        ($10::json[])[r.n] AS result, ($11::json[])[r.n] AS outputs, "
+           "        (($12::text[])[r.n])::bigint[] AS output_blobs, "
+           "        r.is_watched OR r.is_awaited AS is_watched "
+           "    FROM removed r), " JOB_KEEP_ENDED ", "
+           "changed AS (SELECT e.id, e.is_watched FROM ended e) "
+           "SELECT e.id, " JOB_TELL_ENDED " FROM ended e",
 };
+
+/* By id; of one job's ends that of the newest lease, which alone can be the right one. */
+static int compare_ends(const void *one, const void *two)
+{
+    const struct job_end *a = *(const struct job_end *const *)one;
+    const struct job_end *b = *(const struct job_end *const *)two;
+    if (a->id != b->id)
+        return (a->id > b->id) - (a->id < b->id);
+    if (a->lease != b->lease)
+        return (a->lease < b->lease) - (a->lease > b->lease);
+    return (a > b) - (a < b); /* the first one that was given */
+}
+
+/* In ascending order, each job once. */
+static const struct job_end **order_ends(struct arena *a, const struct job_end *ends, int *count)
+{
+    const struct job_end **order = arena_alloc(a, (size_t)*count * sizeof(*order));
+    int kept = 0;
+    for (int i = 0; i < *count; i++)
+        order[i] = &ends[i];
+    qsort(order, (size_t)*count, sizeof(const struct job_end *), compare_ends);
+    for (int i = 0; i < *count; i++) {
+        if (i == 0 || order[i]->id != order[i - 1]->id)
+            order[kept++] = order[i];
+    }
+    *count = kept;
+    return order;
+}
+
+/* Unlike db_texts() NULL where all are. */
+static struct db_value some_texts(struct arena *a, const char *const *values, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (values[i])
+            return db_texts(a, values, count);
+    }
+    return DB_NULL;
+}
 
 static const char *ints_text(struct arena *a, const int64_t *values, int count)
 {
@@ -57,6 +96,7 @@ void job_complete_send(struct db *db, int64_t runner, const struct job_end *ends
                        double retention_days, db_done *done, void *context)
 {
     struct arena *a = arena_new();
+    const struct job_end **order = order_ends(a, ends, &count);
     size_t numbers = (size_t)count * sizeof(int64_t), texts = (size_t)count * sizeof(char *);
     int64_t *id = arena_alloc(a, numbers), *lease = arena_alloc(a, numbers);
     int64_t *run_us = arena_alloc(a, numbers), *cpu_us = arena_alloc(a, numbers);
@@ -67,7 +107,7 @@ void job_complete_send(struct db *db, int64_t runner, const struct job_end *ends
     const char **blobs = arena_alloc(a, texts);
 
     for (int i = 0; i < count; i++) {
-        const struct job_end *e = &ends[i];
+        const struct job_end *e = order[i];
         id[i] = e->id;
         lease[i] = e->lease;
         run_us[i] = job_us(e->run_ms);
@@ -81,10 +121,18 @@ void job_complete_send(struct db *db, int64_t runner, const struct job_end *ends
         blobs[i] = ints_text(a, e->blobs, e->blob_count);
     }
     struct db_value values[] = {
-        db_int(a, runner),          db_real(a, retention_days),  db_ints(a, id, count),
-        db_ints(a, lease, count),   db_texts(a, state, count),   db_ints(a, run_us, count),
-        db_ints(a, cpu_us, count),  db_ints(a, age_us, count),   db_texts(a, error, count),
-        db_texts(a, result, count), db_texts(a, outputs, count), db_texts(a, blobs, count),
+        db_int(a, runner),
+        db_real(a, retention_days),
+        db_ints(a, id, count),
+        db_ints(a, lease, count),
+        db_texts(a, state, count),
+        db_ints(a, run_us, count),
+        db_ints(a, cpu_us, count),
+        db_ints(a, age_us, count),
+        some_texts(a, error, count),
+        some_texts(a, result, count),
+        some_texts(a, outputs, count),
+        some_texts(a, blobs, count),
         db_ints(a, crashes, count),
     };
     db_send(db, &complete_statement, values, 13, done, context);

@@ -6,9 +6,7 @@
  * - rows of a batch come as arrays, unnested; a job is probed by its id in a LATERAL with FOR
  * UPDATE, which the planner cannot turn round;
  * - what is changed is found by `id = ANY (ARRAY(…))`, not by a join alone, which may become a scan
- * of the whole table, and never by ctid: a row that somebody else has just changed has moved. The
- * completion is the exception, to look each job up once: it joins its batch, sorted by id, and what
- * DB_QUEUE_OPTIONS leaves to the planner is a loop that probes the table's key;
+ * of the whole table, and never by ctid: a row that somebody else has just changed has moved;
  * - rows are locked in the order of their ids.
  */
 #ifndef DB_JOB_INTERNAL_H

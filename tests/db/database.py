@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """psql, for tests that talk to PostgreSQL itself."""
 
+import json
 import os
 import pathlib
 import re
 import select
+import shutil
 import subprocess
 import time
 
@@ -34,6 +36,19 @@ def queue_options():
 def work_options():
     """The options of a worker's session."""
     return options("DB_WORK_OPTIONS")
+
+
+def statements(file):
+    """The text of every statement of a source file, by its name, as the compiler sees it."""
+    compiler = shutil.which("cc") or "gcc"
+    done = subprocess.run([compiler, "-E", "-P", "-I", ROOT / "fcgi-app", "-I", "/usr/include/cjson",
+                           ROOT / "fcgi-app" / file], capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    literals = r'((?:\s*"(?:[^"\\]|\\.)*")+)'
+    found = re.findall(rf"\.name ={literals}\s*,\s*\.sql ={literals}", done.stdout)
+    joined = [["".join(json.loads(each) for each in re.findall(r'"(?:[^"\\]|\\.)*"', text)) for text in pair]
+              for pair in found]  # fmt: skip
+    return dict(joined)
 
 
 class Session:

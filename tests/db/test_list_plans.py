@@ -3,12 +3,9 @@
 plans that were made while the tables were empty too."""
 
 import json
-import re
-import shutil
-import subprocess
 
 import pytest
-from database import ROOT, work_options
+from database import statements, work_options
 
 LIMIT = 50
 MINE = 60  # of each state
@@ -16,20 +13,7 @@ OTHERS = 1_000
 RUNNING = 100  # at most, of each tenant: that index is of all
 
 
-def statements():
-    """The text of every list, by its name, from the source as the compiler sees it."""
-    compiler = shutil.which("cc") or "gcc"
-    done = subprocess.run([compiler, "-E", "-P", "-I", ROOT / "fcgi-app", "-I", "/usr/include/cjson",
-                           ROOT / "fcgi-app/db/job_read.c"], capture_output=True, text=True)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    literals = r'((?:\s*"(?:[^"\\]|\\.)*")+)'
-    found = re.findall(rf"\.name ={literals}\s*, \.sql ={literals}", done.stdout)
-    joined = [["".join(json.loads(each) for each in re.findall(r'"(?:[^"\\]|\\.)*"', text)) for text in pair]
-              for pair in found]  # fmt: skip
-    return {name: sql for name, sql in joined if name.startswith("job_list")}
-
-
-STATEMENTS = statements()
+STATEMENTS = {name: sql for name, sql in statements("db/job_read.c").items() if name.startswith("job_list")}
 EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON)"
 ANY_ID = 9_000_000_000
 

@@ -129,6 +129,53 @@ static void test_a_claim_ends_before_it_fills_the_memory(void **state)
     jobs_end(j);
 }
 
+/* Given in any order, of any kind, with a late one of an earlier attempt before the right one. */
+static void test_the_ends_of_a_batch_are_told_apart(void **state)
+{
+    enum { MANY = 9 };
+    struct jobs *j = jobs_begin(state);
+    int64_t runner = register_runner(j, LEASE_SECONDS);
+    struct job_claimed *claimed;
+    struct job_end ends[MANY + 1];
+    for (int i = 0; i < MANY; i++)
+        (void)store(j, new_job("{}"));
+    assert_int_equal(claim(j, runner, MANY, &claimed), MANY);
+    for (int i = 0; i < MANY; i++) {
+        const struct job_claimed *c = &claimed[MANY - 1 - i];
+        bool failed = i % 3 == 0;
+        ends[i + 1] = (struct job_end){
+            .id = c->id,
+            .lease = c->lease,
+            .state = failed ? JOB_FAILED : JOB_SUCCEEDED,
+            .run_ms = failed ? NAN : (double)i,
+            .cpu_ms = NAN,
+            .result = i % 3 == 1 ? arena_printf(j->arena, "{\"of\":%lld}", (long long)c->id) : NULL,
+            .error = failed ? arena_printf(j->arena, "{\"code\":\"internal\",\"detail\":\"%lld\"}",
+                                           (long long)c->id)
+                            : NULL,
+            .crashed = i % 2};
+    }
+    ends[0] = ends[MANY / 2];
+    ends[0].lease--;
+    ends[0].state = ends[0].state == JOB_FAILED ? JOB_SUCCEEDED : JOB_FAILED;
+    assert_int_equal(complete(j, runner, ends, MANY + 1), MANY);
+    for (int i = 1; i <= MANY; i++) {
+        const struct job_end *end = &ends[i];
+        struct job_row row = get(j, end->id);
+        assert_int_equal(row.state, end->state);
+        assert_int_equal(row.lease, end->lease);
+        assert_int_equal(row.crashes, end->crashed);
+        assert_true(isnan(end->run_ms) ? isnan(row.run_ms) : row.run_ms == end->run_ms);
+        assert_true(isnan(row.cpu_ms));
+        assert_true(!row.error == !end->error && !row.result == !end->result);
+        if (end->error)
+            assert_string_equal(row.error, end->error);
+        if (end->result)
+            assert_string_equal(row.result, end->result);
+    }
+    jobs_end(j);
+}
+
 static void test_a_completion_is_recorded_once(void **state)
 {
     struct jobs *j = jobs_begin(state);
@@ -582,6 +629,7 @@ int main(void)
         TEST(test_jobs_are_claimed_by_lane_priority_and_turn),
         TEST(test_a_claim_skips_what_another_one_takes),
         TEST(test_a_claim_ends_before_it_fills_the_memory),
+        TEST(test_the_ends_of_a_batch_are_told_apart),
         TEST(test_a_completion_is_recorded_once),
         TEST(test_the_last_crash_counts_too),
         TEST(test_inputs_live_as_long_as_their_job),

@@ -18,6 +18,17 @@ void job_prune_send(struct db *db, double retention_days, db_done *done, void *c
     arena_free(a);
 }
 
+/* Pages at its end are kept for the jobs to come: giving them back locks everybody out. */
+static const struct db_statement tidy_statement = {
+    .name = "job_tidy",
+    .sql = "VACUUM (SKIP_LOCKED, INDEX_CLEANUP on, TRUNCATE off) gangsaw.job",
+};
+
+void job_tidy_send(struct db *db, db_done *done, void *context)
+{
+    db_send(db, &tidy_statement, NULL, 0, done, context);
+}
+
 struct job_prune job_prune_read(const struct db_rows *rows)
 {
     return (struct job_prune){

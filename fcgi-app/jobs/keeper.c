@@ -24,6 +24,9 @@
 #define PROMOTE_MAX 1000   /* jobs of one statement */
 #define PRUNE_US 600000000
 #define PRUNE_STEP_US 50000 /* between the steps of one pruning */
+#define TIDY_US 1000000
+#define TIDY_CLAIMS 5000      /* where nothing is left to do, so many claims are worth a tidying */
+#define TIDY_CLAIMS_MAX 50000 /* and so many whatever there is to do */
 #define PROBE_US 2000000
 
 const char *const keeper_channels[] = {JOB_CHANNEL_NEW, JOB_CHANNEL_CANCEL, NULL};
@@ -285,6 +288,22 @@ static void on_pruned(void *context, const struct db_rows *rows, const struct er
                   LOG_INT("blobs", prune.blobs), LOG_INT("idempotency_keys", prune.keys));
 }
 
+static void on_tidied(void *context, const struct db_rows *rows, const struct error *error)
+{
+    struct runner *r = context;
+    end(&r->keeper.tidying, TIDY_US);
+    if (!rows)
+        warn(r, r->blobs, "vacuuming the table of jobs failed, trying on", error);
+}
+
+/* Autovacuum comes once a minute, which may be a million jobs later. */
+static bool wants_tidying(const struct runner *r)
+{
+    uint64_t claims = r->counts.claimed - r->keeper.tidied_claims;
+    bool is_idle = r->busy_since_us == 0 && attempts_count(r) == 0;
+    return claims >= (is_idle ? TIDY_CLAIMS : TIDY_CLAIMS_MAX);
+}
+
 void keeper_expect_due(struct runner *r, double seconds)
 {
     int64_t due_us = clock_us() + (int64_t)(seconds * SECOND_US) + 1000;
@@ -399,6 +418,11 @@ static void send_chores(struct runner *r, int64_t now_us)
         begin(&k->prune);
         job_prune_send(r->blobs, r->config->jobs_retention_days, on_pruned, r);
     }
+    if (wants_tidying(r) && is_due(&k->tidying, now_us) && !r->is_draining) {
+        begin(&k->tidying);
+        k->tidied_claims = r->counts.claimed;
+        job_tidy_send(r->blobs, on_tidied, r);
+    }
 }
 
 static void send_due(struct runner *r, int64_t now_us)
@@ -447,5 +471,7 @@ int64_t keeper_step(struct runner *r, int64_t now_us)
     earlier(&next_us, &k->promotion);
     if (!r->is_draining)
         earlier(&next_us, &k->prune);
+    if (!r->is_draining && wants_tidying(r))
+        earlier(&next_us, &k->tidying);
     return next_us;
 }

@@ -158,7 +158,8 @@ struct keeper {
     char probe[64]; /* payload of the notification to itself; "" once it came */
     int64_t probe_deadline_us;
     bool is_listening;
-    struct keeper_timer registration, beat, renewal, rescue, promotion, prune;
+    struct keeper_timer registration, beat, renewal, rescue, promotion, prune, tidying;
+    uint64_t tidied_claims; /* of all, those before the last tidying */
     bool wants_renewal;     /* what this runner can do has changed */
     int64_t rescue_from_us; /* not before: whoever was cut off with us may be alive */
     int64_t beat_sent_us;

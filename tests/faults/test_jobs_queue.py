@@ -92,3 +92,18 @@ def test_a_result_that_always_takes_too_long_to_store_fails_alone(start_jobs):
     done = wait_for(stack, bad, seconds=90)
     assert (done["state"], done["error"]["type"], done["attempt"]) == ("failed", "/problems/internal", 1)
     assert stack.runner()["counts"]["fenced"] == 0
+
+
+def test_what_jobs_left_behind_is_vacuumed_when_the_queue_is_empty(start_jobs):
+    stack = start_jobs(jobs_slots=2, compute_slots=1)
+
+    def vacuums():
+        return int(stack.sql("SELECT pg_stat_get_vacuum_count('gangsaw.job'::regclass)")[0][0])
+
+    burst(stack)
+    assert vacuums() == 0, "for so few"
+    burst(stack, 6 * SHORT)
+    wait_until(lambda: vacuums() == 1, 30)
+    assert wait_for(stack, enqueue(stack, SUM, {"n": 1})[0])["state"] == "succeeded"
+    assert vacuums() == 1, "for one more"
+    assert not logged(stack, "vacuuming the table of jobs failed")

@@ -21,6 +21,7 @@
 /* Beyond that libvips is as quick, which shortens first; and few rows are kept. */
 #define SHRINK_MAX 4
 #define KEPT_MAX (16 << 20)
+#define STRIP 16 /* rows that are asked for at once: two of JPEG's, at the most */
 #define TAPS_MAX (2 * LOBES * SHRINK_MAX + 1 + STEP)
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
@@ -333,6 +334,39 @@ static bool is_reducible(const VipsImage *in, const struct source_size *from, in
            is_reducible_to(from->height, in->Ysize, height);
 }
 
+/* Copy rows of `in` that are there one after the other, beginning with the first. */
+static int copy_rows(VipsImage *in, VipsImage *memory)
+{
+    VipsRegion *region = vips_region_new(in);
+    int failed = 0;
+
+    for (int y = 0; y < in->Ysize && failed == 0; y++) {
+        VipsRect strip = {0, y, in->Xsize, VIPS_MIN(STRIP, in->Ysize - y)};
+        if (y % STRIP == 0)
+            failed = vips_region_prepare(region, &strip);
+        if (failed == 0)
+            failed = vips_image_write_line(
+                memory, y, region->data + (ptrdiff_t)region->bpl * (y - region->valid.top));
+    }
+    g_object_unref(region);
+    return failed;
+}
+
+/*
+ * As vips_image_copy_memory(), in this thread: that has another one make each single row of what
+ * goes only forward, and the two wait for each other some hundred times.
+ */
+static VipsImage *copy_to_memory(VipsImage *in)
+{
+    VipsImage *memory = vips_image_new_memory();
+
+    if (vips_image_pipelinev(memory, VIPS_DEMAND_STYLE_ANY, in, NULL) == 0 &&
+        copy_rows(in, memory) == 0)
+        return memory;
+    g_object_unref(memory);
+    return NULL;
+}
+
 /*
  * The rows of a decoder that goes only forward, for whoever comes back to some of them. A few
  * megabytes are quicker kept as a whole: a cache of rows costs libvips more than these pixels do.
@@ -345,7 +379,7 @@ static VipsImage *keep_input(VipsImage *in)
     if (!vips_image_is_sequential(in))
         return g_object_ref(in);
     if (size <= KEPT_MAX)
-        return vips_image_copy_memory(in);
+        return copy_to_memory(in);
     return vips_sequential(in, &rows, "tile_height", STEP, NULL) == 0 ? rows : NULL;
 }
 

@@ -4,19 +4,17 @@
  */
 #include "base/decimal.h"
 
-#include <string.h>
+#define DIGITS_MAX 20 /* of 2^64 */
 
 char *decimal_digits(char *at, uint64_t number, int width)
 {
-    char text[DECIMAL_SIZE];
-    char *first = text + sizeof(text);
-    do {
-        *--first = (char)('0' + number % 10);
-        number /= 10;
-        width--;
-    } while (number > 0 || width > 0);
-    size_t size = (size_t)(text + sizeof(text) - first);
-    memcpy(at, first, size);
+    int size = 1;
+    for (uint64_t power = 10; size < DIGITS_MAX && number >= power; power *= 10)
+        size++;
+    if (size < width)
+        size = width;
+    for (char *to = at + size; to > at; number /= 10)
+        *--to = (char)('0' + number % 10);
     return at + size;
 }
 

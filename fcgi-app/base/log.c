@@ -30,6 +30,7 @@ _Static_assert(LINE_MAX_BYTES <= PIPE_BUF, "a line is written, and held, as a wh
 #define WRITE_TRIES 8
 #define WRITE_WAIT_MS 50 /* for a pipe that is full: a log must not hang its writer */
 #define NUMBER_MAX 1e15  /* beyond it three decimals mean nothing */
+#define SECOND_SIZE 20   /* of a date and time, with the point behind it */
 
 static struct {
     const char *process;
@@ -123,14 +124,18 @@ static size_t escape(const char *text, char ret[8], size_t *ret_length)
     return length;
 }
 
-/* How many characters from here on need no escape: nearly all, so they are copied at a stretch. */
-static size_t plain_length(const char *text, size_t most)
+/* Copy what needs no escape from here on, which is nearly all; how many characters that is. */
+static size_t put_plain(struct line *l, const char *text, size_t most)
 {
     static const bool is_plain[256] = {
         [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
-    size_t length = 0;
-    while (length < most && is_plain[(unsigned char)text[length]])
-        length++;
+    size_t length = 0, room = l->limit - l->size;
+    char *to = l->text + l->size;
+    if (most > room)
+        most = room;
+    for (; length < most && is_plain[(unsigned char)text[length]]; length++)
+        to[length] = text[length];
+    l->size += length;
     return length;
 }
 
@@ -138,8 +143,7 @@ static void put_string(struct line *l, const char *text, size_t size_limit)
 {
     put_text(l, "\"");
     for (size_t used = 0; *text && !l->is_full;) {
-        size_t plain = plain_length(text, size_limit - used);
-        put(l, text, plain);
+        size_t plain = put_plain(l, text, size_limit - used);
         used += plain;
         text += plain;
         if (!*text)
@@ -166,6 +170,24 @@ static void put_word(struct line *l, const char *before, const char *word, const
     put_text(l, after);
 }
 
+/* `,"name":` */
+static void put_name(struct line *l, const struct log_field *f)
+{
+    size_t size = f->name_size + 4;
+    if (size > l->limit - l->size) {
+        l->is_full = true;
+        return;
+    }
+    char *to = l->text + l->size;
+    *to++ = ',';
+    *to++ = '"';
+    memcpy(to, f->name, f->name_size);
+    to += f->name_size;
+    *to++ = '"';
+    *to = ':';
+    l->size += size;
+}
+
 static void put_integer(struct line *l, int64_t integer)
 {
     char text[DECIMAL_SIZE];
@@ -185,12 +207,12 @@ static void put_number(struct line *l, double number)
     put(l, text, (size_t)(decimal_thousandths(text, thousandths) - text));
 }
 
-/* RFC 3339. The date by Howard Hinnant's civil_from_days, for days since 1970 that are not
- * negative. */
-static void put_time(struct line *l, int64_t now_us)
+/* "2026-01-31T12:00:00." The date by Howard Hinnant's civil_from_days, for days since 1970 that are
+ * not negative. */
+static void print_second(int64_t since_1970, char ret_text[SECOND_SIZE])
 {
-    int64_t second = now_us / 1000000 % 86400;
-    int64_t days = now_us / 1000000 / 86400 + 719468; /* since 0000-03-01 */
+    int64_t second = since_1970 % 86400;
+    int64_t days = since_1970 / 86400 + 719468; /* since 0000-03-01 */
     int64_t era = days / 146097;
     int64_t day_of_era = days % 146097;
     int64_t year_of_era =
@@ -209,14 +231,30 @@ static void put_time(struct line *l, int64_t now_us)
                  {day, 2, 'T'},
                  {second / 3600, 2, ':'},
                  {second / 60 % 60, 2, ':'},
-                 {second % 60, 2, '.'},
-                 {now_us % 1000000, 6, 'Z'}};
+                 {second % 60, 2, '.'}};
     char text[64], *at = text;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         at = decimal_digits(at, (uint64_t)parts[i].number, parts[i].width);
         *at++ = parts[i].end;
     }
-    put(l, text, (size_t)(at - text));
+    memcpy(ret_text, text, SECOND_SIZE);
+}
+
+/* RFC 3339. Many lines are of the second of the one before. */
+static void put_time(struct line *l, int64_t now_us)
+{
+    static struct {
+        int64_t second;
+        char text[SECOND_SIZE];
+    } last = {.second = -1};
+    char micros[8];
+    if (last.second != now_us / 1000000) {
+        last.second = now_us / 1000000;
+        print_second(last.second, last.text);
+    }
+    put(l, last.text, SECOND_SIZE);
+    *decimal_digits(micros, (uint64_t)now_us % 1000000, 6) = 'Z';
+    put(l, micros, 7);
 }
 
 static bool is_left_out(const struct log_field *f)
@@ -231,7 +269,7 @@ static void put_field(struct line *l, const struct log_field *f)
     if (is_left_out(f))
         return;
     size_t before = l->size;
-    put_word(l, ",\"", f->name, "\":");
+    put_name(l, f);
     if (f->kind == LOG_KIND_STR)
         put_string(l, f->str, l->string_limit);
     else if (f->kind == LOG_KIND_INT || f->kind == LOG_KIND_COUNT)

@@ -13,6 +13,7 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
@@ -28,18 +29,20 @@ enum log_kind {
 
 struct log_field {
     enum log_kind kind;
-    const char *name;
+    const char *name; /* a constant: LOG_STR() and the others take its size from it */
+    size_t name_size;
     const char *str; /* NULL: the field is left out */
     int64_t integer;
     double number;
 };
 
 /* clang-format off */
-#define LOG_STR(n, v) {.kind = LOG_KIND_STR, .name = (n), .str = (v)}
-#define LOG_INT(n, v) {.kind = LOG_KIND_INT, .name = (n), .integer = (v)}
-#define LOG_COUNT(n, v) {.kind = LOG_KIND_COUNT, .name = (n), .integer = (v)} /* 0 is left out */
-#define LOG_FLAG(n, v) {.kind = LOG_KIND_FLAG, .name = (n), .integer = (v)} /* true, or left out */
-#define LOG_NUM(n, v) {.kind = LOG_KIND_NUM, .name = (n), .number = (v)} /* three decimals */
+#define LOG_NAME(n) .name = "" n, .name_size = sizeof("" n) - 1
+#define LOG_STR(n, v) {.kind = LOG_KIND_STR, LOG_NAME(n), .str = (v)}
+#define LOG_INT(n, v) {.kind = LOG_KIND_INT, LOG_NAME(n), .integer = (v)}
+#define LOG_COUNT(n, v) {.kind = LOG_KIND_COUNT, LOG_NAME(n), .integer = (v)} /* 0 is left out */
+#define LOG_FLAG(n, v) {.kind = LOG_KIND_FLAG, LOG_NAME(n), .integer = (v)} /* true, or left out */
+#define LOG_NUM(n, v) {.kind = LOG_KIND_NUM, LOG_NAME(n), .number = (v)} /* three decimals */
 /* Both texts of a struct error; an empty cause is left out. */
 #define LOG_ERR(e)                                                                                 \
     LOG_STR("detail", (e).detail), LOG_STR("cause", (e).cause[0] ? (e).cause : NULL)

@@ -39,8 +39,10 @@ static void emit(struct child_log *log, pid_t pid, const char *id)
         return;
     }
     log->logged++;
+    const char *name = log->id_name ? log->id_name : "request_id";
     log_write(LOG_WARNING, "executor output", LOG_INT("executor", pid),
-              LOG_STR(log->id_name ? log->id_name : "request_id", id), LOG_STR("text", log->line));
+              {.kind = LOG_KIND_STR, .name = name, .name_size = strlen(name), .str = id},
+              LOG_STR("text", log->line));
 }
 
 static void take(struct child_log *log, const char *bytes, size_t size, pid_t pid, const char *id)

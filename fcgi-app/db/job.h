@@ -231,8 +231,8 @@ struct job_claimed {
     int attempt, crashes, max_attempts;
     double timeout_seconds; /* NaN: the task's own */
     const char *task, *params, *tenant, *request_id, *traceparent;
-    bool is_watched;
-    int64_t wait_us; /* since it was ready */
+    bool is_watched, has_blobs; /* has_blobs: as inputs */
+    int64_t wait_us;            /* since it was ready */
 };
 
 /*
@@ -260,6 +260,7 @@ struct job_end {
     int blob_count;    /* keys of the outputs' blobs */
     const char *error; /* JSON {"code", "detail"}; NULL: none */
     bool crashed;      /* the executor's death was the end: counted among the job's crashes */
+    bool is_plain;     /* the job has no blobs as inputs; false: it may have some */
 };
 
 /*

@@ -44,10 +44,11 @@ static const char job_claim_sql[] =
     "    WHERE j.id = ANY (ARRAY(SELECT f.id FROM few f)) "
     "    RETURNING j.id, j.lease, j.attempt, j.crashes, j.max_attempts, j.timeout_seconds, j.task, "
     "              j.params, j.tenant, j.request_id, j.is_watched, j.lane, j.priority, j.vtime, "
-    "              j.ready_at, j.traceparent) "
+    "              j.ready_at, j.traceparent, j.blobs) "
     "SELECT t.id, t.lease, t.attempt, t.crashes, t.max_attempts, t.timeout_seconds, t.task, "
     "       t.params, t.tenant, t.request_id, t.is_watched, "
     "       (extract(epoch FROM now() - t.ready_at) * 1000000)::bigint, t.traceparent, "
+    "       t.blobs IS NOT NULL, "
     "       (SELECT count(pg_notify('gangsaw_changed', "
     "                               array_to_string(w.ids[p.n : p.n + 379], ','))) "
     "        FROM (SELECT array_agg(x.id) AS ids FROM taken x WHERE x.is_watched) w "
@@ -95,6 +96,7 @@ int job_claim_read(const struct db_rows *rows, struct arena *a, struct job_claim
             .is_watched = db_get_bool(rows, i, 10),
             .wait_us = db_get_int(rows, i, 11),
             .traceparent = copy_text(rows, i, 12, a),
+            .has_blobs = db_get_bool(rows, i, 13),
         };
     }
     *ret_jobs = jobs;

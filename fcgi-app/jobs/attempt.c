@@ -106,6 +106,7 @@ struct attempt *attempt_begin(struct runner *r, enum task_class class,
     t->arena = a;
     t->id = job->id;
     t->lease = job->lease;
+    t->has_blobs = job->has_blobs;
     t->claimed_us = clock_us();
     t->wait_us = job->wait_us;
     t->class = class;

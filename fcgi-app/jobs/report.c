@@ -359,7 +359,8 @@ static void send_ends(struct runner *r)
                              .blobs = is_success ? t->blob_keys : NULL,
                              .blob_count = is_success && t->blob_keys ? t->run.output_count : 0,
                              .error = t->error_json,
-                             .crashed = has_crashed(t)};
+                             .crashed = has_crashed(t),
+                             .is_plain = !t->has_blobs};
     }
     job_complete_send(r->queue, r->id, ends, p->count, r->config->jobs_retention_days, on_reported,
                       r);

@@ -58,6 +58,7 @@ struct attempt {
     const char *task_name, *params, *tenant, *request_id, *traceparent;
     struct runner_generation *generation; /* under which its task was found; NULL before */
     const struct task_desc *task;
+    bool has_blobs;   /* as inputs */
     bool is_prepared; /* parameters are read */
     bool is_loading;  /* some of its blobs are there or on their way; buffered: all are there */
     bool is_begun;

@@ -118,6 +118,51 @@ static void test_a_completion_is_recorded_once(void **state)
     jobs_end(j);
 }
 
+/* One end of a job without blobs has a statement of its own. */
+static void test_an_end_is_recorded_alike_by_itself_and_in_a_batch(void **state)
+{
+    struct jobs *j = jobs_begin(state);
+    int64_t runner = register_runner(j, LEASE_SECONDS);
+    for (int i = 0; i < 4; i++) {
+        bool is_failure = i >= 2;
+        int64_t id = store(j, new_job("{\"a\": 1.0}"));
+        struct job_claimed claimed = claim_one(j, runner);
+        struct job_end end = {.id = id,
+                              .lease = claimed.lease,
+                              .state = is_failure ? JOB_FAILED : JOB_SUCCEEDED,
+                              .run_ms = is_failure ? NAN : 12.5,
+                              .cpu_ms = is_failure ? NAN : 10,
+                              .ended_us = is_failure ? 0 : clock_us() - 2000000,
+                              .result = is_failure ? NULL : "{ \"a\" : 1.0 }",
+                              .error = is_failure ? "{\"code\": \"x\"}" : NULL,
+                              .crashed = is_failure,
+                              .is_plain = i % 2 == 0};
+        assert_false(claimed.has_blobs);
+        change(j, "UPDATE gangsaw.job SET started_at = now() - interval '1 hour'");
+        assert_int_equal(complete(j, runner, &end, 1), 1);
+        assert_int_equal(complete(j, runner, &end, 1), 0);
+        struct job_row row = get(j, id);
+        assert_int_equal(row.state, end.state);
+        assert_int_equal(row.crashes, is_failure);
+        assert_int_equal(row.attempt, 1);
+        if (is_failure) {
+            assert_string_equal(row.error, "{\"code\": \"x\"}");
+            assert_null(row.result);
+            assert_true(isnan(row.run_ms) && isnan(row.cpu_ms));
+            assert_true(row.finished_us - row.started_us >= 3599000000);
+        } else {
+            assert_null(row.error);
+            assert_string_equal(row.result, "{ \"a\" : 1.0 }");
+            assert_true(row.run_ms == 12.5 && row.cpu_ms == 10);
+            assert_int_equal(row.finished_us - row.started_us, 12500);
+            assert_true(clock_real_us() - row.finished_us >= 1900000);
+        }
+    }
+    assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.job"), 0);
+    assert_int_equal(number(j, "SELECT count(DISTINCT params::text) FROM gangsaw.job_done"), 1);
+    jobs_end(j);
+}
+
 static void test_the_last_crash_counts_too(void **state)
 {
     struct jobs *j = jobs_begin(state);
@@ -144,6 +189,7 @@ static void test_inputs_live_as_long_as_their_job(void **state)
     (void)store(j, job);
     struct job_claimed claimed = claim_one(j, runner);
     struct job_end end = {.id = claimed.id, .lease = claimed.lease, .state = JOB_SUCCEEDED};
+    assert_true(claimed.has_blobs);
     change(j, "UPDATE gangsaw.blob SET expires_at = now() + interval '1000 days' WHERE id % 2 = 0");
     assert_int_equal(complete(j, runner, &end, 1), 1);
     assert_int_equal(number(j, "SELECT count(*) FROM gangsaw.job_blob"), 0);
@@ -190,11 +236,15 @@ static void test_only_the_holder_of_the_lease_finishes(void **state)
     struct job_end end = {.id = id, .lease = claimed.lease, .state = JOB_SUCCEEDED};
     struct job_return back = {.id = id, .lease = claimed.lease, .kind = JOB_RETURN_UNTRIED};
     assert_true(runner != other);
-    assert_int_equal(complete(j, other, &end, 1), 0);
-    assert_int_equal(give_back(j, other, &back, 1), 0);
-    end.lease = back.lease = claimed.lease + 1;
-    assert_int_equal(complete(j, runner, &end, 1), 0);
-    assert_int_equal(give_back(j, runner, &back, 1), 0);
+    for (int i = 0; i < 2; i++) {
+        end.is_plain = i == 1;
+        end.lease = back.lease = claimed.lease;
+        assert_int_equal(complete(j, other, &end, 1), 0);
+        assert_int_equal(give_back(j, other, &back, 1), 0);
+        end.lease = back.lease = claimed.lease + 1;
+        assert_int_equal(complete(j, runner, &end, 1), 0);
+        assert_int_equal(give_back(j, runner, &back, 1), 0);
+    }
     end.lease = claimed.lease;
     assert_int_equal(complete(j, runner, &end, 1), 1);
     assert_int_equal(complete(j, runner, NULL, 0), 0);
@@ -417,7 +467,8 @@ static void test_of_an_awaited_job_the_end_is_told(void **state)
         assert_int_equal(give_back(j, runner, &back, 1), 1);
         claimed = claim_one(j, runner);
         assert_string_equal(jobs_heard(j), "");
-        struct job_end end = {.id = id, .lease = claimed.lease, .state = JOB_FAILED};
+        struct job_end end = {
+            .id = id, .lease = claimed.lease, .state = JOB_FAILED, .is_plain = i == 0};
         assert_int_equal(complete(j, runner, &end, 1), 1);
         assert_string_equal(jobs_heard(j),
                             arena_printf(j->arena, "gangsaw_changed=%lld.\n", (long long)id));
@@ -525,6 +576,7 @@ int main(void)
         TEST(test_a_claim_skips_what_another_one_takes),
         TEST(test_a_claim_ends_before_it_fills_the_memory),
         TEST(test_a_completion_is_recorded_once),
+        TEST(test_an_end_is_recorded_alike_by_itself_and_in_a_batch),
         TEST(test_the_last_crash_counts_too),
         TEST(test_inputs_live_as_long_as_their_job),
         TEST(test_an_open_transaction_holds_up_no_completion),

@@ -52,8 +52,8 @@ static unsigned served_methods(const struct route *route)
     return route->methods | HTTP_OPTIONS | (route->methods & HTTP_GET ? HTTP_HEAD : 0u);
 }
 
-/* The methods that the path has; 0 when there is no such path. The first row for the method wins.
- */
+/* The methods that the path has, all of them where they are to be told; 0 when there is no such
+ * path. The first row for the method wins. */
 static unsigned find_route(const struct route *routes, const struct http_request *req,
                            struct route_match *match)
 {
@@ -64,6 +64,8 @@ static unsigned find_route(const struct route *routes, const struct http_request
         allowed |= served_methods(route);
         if (!match->route && (served_methods(route) & req->method))
             match->route = route;
+        if (match->route && req->method != HTTP_OPTIONS)
+            break;
     }
     if (match->route)
         read_places(match->route->pattern, req->path, req->arena, match->params);

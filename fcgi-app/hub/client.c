@@ -133,6 +133,8 @@ static void redirect(struct client *c)
 static int64_t take_turn(struct clients *cs)
 {
     int64_t now_us = clock_us(), earliest_us = now_us - CLIENT_TURNS_BURST * cs->turn_every_us;
+    if (cs->total <= CLIENT_TURNS_BURST && cs->turn_us <= now_us)
+        return 0;
     if (cs->turn_us < earliest_us)
         cs->turn_us = earliest_us;
     cs->turn_us += cs->turn_every_us;

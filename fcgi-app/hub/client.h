@@ -18,9 +18,10 @@
 
 /* Where a wait ends, nginx asks the pool `api` at once, and thousands may wait for one job. So many
  * go on together, which its backlog takes, the others by turns, half as fast as it answers: its
- * cores have other work too. */
+ * cores have other work too. While no more are here there are no turns: they came through `api`
+ * too, and no faster can they go back. */
 #define CLIENT_TURNS_BURST 64
-#define CLIENT_TURNS_PER_CORE 500 /* a second */
+#define CLIENT_TURNS_PER_CORE 1000 /* a second */
 
 enum client_state {
     CLIENT_READING,   /* its request */

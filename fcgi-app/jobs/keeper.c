@@ -27,6 +27,7 @@
 #define TIDY_US 1000000
 #define TIDY_CLAIMS 5000      /* where nothing is left to do, so many claims are worth a tidying */
 #define TIDY_CLAIMS_MAX 50000 /* and so many whatever there is to do */
+#define TIDY_RESTS 20         /* as long as it took: with a million jobs queued it takes a second */
 #define PROBE_US 2000000
 
 const char *const keeper_channels[] = {JOB_CHANNEL_NEW, JOB_CHANNEL_CANCEL, NULL};
@@ -291,7 +292,8 @@ static void on_pruned(void *context, const struct db_rows *rows, const struct er
 static void on_tidied(void *context, const struct db_rows *rows, const struct error *error)
 {
     struct runner *r = context;
-    end(&r->keeper.tidying, TIDY_US);
+    int64_t rest_us = TIDY_RESTS * (clock_us() - r->keeper.tidying_sent_us);
+    end(&r->keeper.tidying, rest_us > TIDY_US ? rest_us : TIDY_US);
     if (!rows)
         warn(r, r->blobs, "vacuuming the table of jobs failed, trying on", error);
 }
@@ -421,6 +423,7 @@ static void send_chores(struct runner *r, int64_t now_us)
     if (wants_tidying(r) && is_due(&k->tidying, now_us) && !r->is_draining) {
         begin(&k->tidying);
         k->tidied_claims = r->counts.claimed;
+        k->tidying_sent_us = now_us;
         job_tidy_send(r->blobs, on_tidied, r);
     }
 }

@@ -161,6 +161,7 @@ struct keeper {
     bool is_listening;
     struct keeper_timer registration, beat, renewal, rescue, promotion, prune, tidying;
     uint64_t tidied_claims; /* of all, those before the last tidying */
+    int64_t tidying_sent_us;
     bool wants_renewal;     /* what this runner can do has changed */
     int64_t rescue_from_us; /* not before: whoever was cut off with us may be alive */
     int64_t beat_sent_us;

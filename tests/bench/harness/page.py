@@ -123,7 +123,7 @@ def shown_table(table, plots):
     better = advantage(table, plots)
     if better:
         column, shares = better
-        heads.append(f"Gangsaw: times as good, by {column.title}")
+        heads.append(f"Gangsaw is so many times better, by {column.title}")
         lines = [[*line, share] for line, share in zip(lines, shares)]
     width = len(heads)
     if any(row.note for row in table.rows):

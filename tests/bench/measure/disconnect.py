@@ -137,7 +137,7 @@ def run(options, bench):
         rows.append(Row(name, registry()[name].title, found, note_of(found)))
     table = Table(f"{CLIENTS} clients start {RUN_MS / 1e3:g} s of computing each and leave after {STAY:g} s", COLUMNS, rows)
     ours = {row.name: row for row in rows}.get("gangsaw")
-    aims = [Aim("cores that compute for nobody, of all cores", ours.values["cores"].median / bench.cores, 0.1, "lower")] if ours else []
+    aims = [Aim("cores that compute for nobody, as a share of all", ours.values["cores"].median / bench.cores, 0.1, "lower")] if ours else []
     return Result(
         NAME, TITLE, "Does work end when nobody waits for it any more?",
         f"{CLIENTS} clients send a request for {RUN_MS / 1e3:g} s of a core (the sum of {terms(RUN_MS):,} squares in C) at the same time, and all close "

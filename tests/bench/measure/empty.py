@@ -102,10 +102,10 @@ def says(alone, computing):
 def aims(alone, computing):
     fastapi = best(alone, "fastapi")
     for what, ours, theirs, aim in (
-        ("from a worker alone, of FastAPI's best", median(alone, "gangsaw"), fastapi, 2.2),
-        ("from a worker alone, of PHP-FPM", median(alone, "gangsaw"), median(alone, "php-fpm"), 1.3),
-        ("through an executor, of FastAPI's best", median(computing, "gangsaw-executor"), fastapi, 1.8),
-        ("through an executor, of PHP-FPM", median(computing, "gangsaw-executor"), median(alone, "php-fpm"), 1.0),
+        ("rate of a worker alone, relative to FastAPI's best", median(alone, "gangsaw"), fastapi, 2.2),
+        ("rate of a worker alone, relative to PHP-FPM's", median(alone, "gangsaw"), median(alone, "php-fpm"), 1.3),
+        ("rate through an executor, relative to FastAPI's best", median(computing, "gangsaw-executor"), fastapi, 1.8),
+        ("rate through an executor, relative to PHP-FPM's", median(computing, "gangsaw-executor"), median(alone, "php-fpm"), 1.0),
     ):
         if ours and theirs:
             yield Aim(what, ours / theirs, aim)

@@ -70,7 +70,7 @@ def ratios(rows):
 def aims(rows):
     found = ratios(rows)
     return [Aim(what, found[name], aim) for name, what, aim in (
-        ("graphile-worker", "jobs a second, of graphile-worker's", 1), ("celery", "jobs a second, of Celery's", 20)) if name in found]  # fmt: skip
+        ("graphile-worker", "jobs a second, relative to graphile-worker's", 1), ("celery", "jobs a second, relative to Celery's", 20)) if name in found]  # fmt: skip
 
 
 def plots(rows):

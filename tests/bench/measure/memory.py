@@ -153,8 +153,8 @@ def rows_of(got):
 
 def aims_of(rows):
     rest = {each.name: each.values["rest"].median for each in rows}
-    pairs = [("gangsaw", "fastapi-processes", "memory at rest, of FastAPI's process pool with as many processes"),
-             ("gangsaw-postgresql", "fastapi-celery", "memory at rest with PostgreSQL, of FastAPI with Celery and Redis")]  # fmt: skip
+    pairs = [("gangsaw", "fastapi-processes", "memory at rest, relative to FastAPI's process pool with as many processes"),
+             ("gangsaw-postgresql", "fastapi-celery", "memory at rest with PostgreSQL, relative to FastAPI with Celery and Redis")]  # fmt: skip
     return [Aim(what, rest[ours] / rest[theirs], 0.5, "lower") for ours, theirs, what in pairs if ours in rest and theirs in rest]
 
 

@@ -178,7 +178,7 @@ def aims(tables, loads):
     at_four = {row.name: row.values["light_p99"] for row in tables[loads.index(4)].rows} if 4 in loads else {}
     best = [value.median for name, value in at_four.items() if name in FASTAPI and value]
     if best and at_four.get("gangsaw"):
-        found.append(Aim("p99 of light requests at four times the capacity, of FastAPI's best", at_four["gangsaw"].median / min(best), 0.5, "lower"))
+        found.append(Aim("p99 of light requests at four times the capacity, relative to FastAPI's best", at_four["gangsaw"].median / min(best), 0.5, "lower"))
     return found
 
 

@@ -86,7 +86,7 @@ def run(options, bench):
     if native:
         plots.append(Plot("squares-native", NATIVE, len(tables), "rate", log=True))
         tables.append(table(NATIVE, native, measure(native, options)))
-    aims = [Aim(f"runs of {ms} ms, of the bare loop", median(found, "gangsaw") / median(found, "loop"), AIMS[ms])
+    aims = [Aim(f"runs of {ms} ms, relative to the bare loop", median(found, "gangsaw") / median(found, "loop"), AIMS[ms])
             for ms, found in zip(RUNS_MS, tables) if median(found, "gangsaw")]  # fmt: skip
     return Result(
         NAME, TITLE, "How much of the cores is left for the work, and how much does the language take?",

@@ -79,5 +79,5 @@ def run(options, bench):
         METHOD.format(size=f"{original[0]} x {original[1]}", bytes=len(picture), width=WIDTH, seconds=options.seconds, rounds=options.rounds,
                       clients=" or ".join(str(each * bench.cores) for each in PER_CORE)),
         [found], [Plot("thumbnail", "Thumbnails of a photograph", 0, "rate")],
-        [Aim("thumbnails, of sharp's", ours / theirs, 1.0)] if ours and theirs else [], [clients_note(loads)],
+        [Aim("rate, relative to sharp's", ours / theirs, 1.0)] if ours and theirs else [], [clients_note(loads)],
     )  # fmt: skip

@@ -21,7 +21,7 @@ void job_prune_send(struct db *db, double retention_days, db_done *done, void *c
 /* Pages at its end are kept for the jobs to come: giving them back locks everybody out. */
 static const struct db_statement tidy_statement = {
     .name = "job_tidy",
-    .sql = "VACUUM (SKIP_LOCKED, INDEX_CLEANUP on, TRUNCATE off) gangsaw.job",
+    .sql = "VACUUM (SKIP_LOCKED, INDEX_CLEANUP on, TRUNCATE off, PARALLEL 0) gangsaw.job",
 };
 
 void job_tidy_send(struct db *db, db_done *done, void *context)

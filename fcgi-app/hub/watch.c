@@ -173,8 +173,10 @@ void watch_drop(struct watch *w, struct watched *job)
 static void count_change(struct watch *w, struct watched *job, const struct job_row *row)
 {
     double fraction = row->fraction == row->fraction ? row->fraction : 0; /* not NaN */
-    bool is_change = job->is_known && (job->state != row->state || job->lease != row->lease ||
-                                       job->fraction < fraction || job->fraction > fraction);
+    bool is_other = job->is_known && (job->state != row->state || job->lease != row->lease ||
+                                      job->fraction < fraction || job->fraction > fraction);
+    /* Of a job that is not marked nothing but the end is notified. */
+    bool is_change = job->is_marked ? is_other : job_state_is_final(row->state);
     if (is_change && job->is_notified)
         w->changes_notified++;
     else if (is_change)

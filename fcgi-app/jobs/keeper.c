@@ -28,6 +28,8 @@
 #define TIDY_CLAIMS 5000      /* where nothing is left to do, so many claims are worth a tidying */
 #define TIDY_CLAIMS_MAX 50000 /* and so many whatever there is to do */
 #define TIDY_RESTS 20         /* as long as it took: with a million jobs queued it takes a second */
+#define TIDY_LONG_US 2000000  /* others wait behind it: what takes longer is left to autovacuum */
+#define TIDY_LEFT_US 600000000
 #define PROBE_US 2000000
 
 const char *const keeper_channels[] = {JOB_CHANNEL_NEW, JOB_CHANNEL_CANCEL, NULL};
@@ -292,7 +294,8 @@ static void on_pruned(void *context, const struct db_rows *rows, const struct er
 static void on_tidied(void *context, const struct db_rows *rows, const struct error *error)
 {
     struct runner *r = context;
-    int64_t rest_us = TIDY_RESTS * (clock_us() - r->keeper.tidying_sent_us);
+    int64_t took_us = clock_us() - r->keeper.tidying_sent_us;
+    int64_t rest_us = took_us > TIDY_LONG_US ? TIDY_LEFT_US : TIDY_RESTS * took_us;
     end(&r->keeper.tidying, rest_us > TIDY_US ? rest_us : TIDY_US);
     if (!rows)
         warn(r, r->blobs, "vacuuming the table of jobs failed, trying on", error);

@@ -95,7 +95,7 @@ def says(alone, computing):
     if not worker or not executor:
         return ""
     beside = [f"{times(worker / rate)} {name}'s" for name, rate in (("FastAPI", best(alone, "fastapi")), ("PHP-FPM", median(alone, "php-fpm"))) if rate]
-    return (f"{worker:,.0f} empty answers a second" + (f": {' and '.join(beside)} rate" if beside else "")
+    return (f"{worker:,.0f} empty answers a second" + (f": {' and '.join(beside)} rate, all with a log of requests" if beside else "")
             + f"; {executor:,.0f} from a process of their own in a sandbox.")  # fmt: skip
 
 

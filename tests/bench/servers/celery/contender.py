@@ -6,10 +6,8 @@ import os
 import pathlib
 import subprocess
 
-from harness import CORES
 from harness.contender import Contender
-from harness.processes import Program
-from stack import free_port
+from servers.shared import start_celery
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -27,14 +25,8 @@ class Celery(Contender):
     programs = ()
 
     def start(self, folder, bench):
-        port = free_port()
-        self.env = {"REDIS_URL": f"redis://127.0.0.1:{port}/0"}
-        self.programs = [Program(["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", folder],
-                                 folder / "redis.log")]  # fmt: skip
-        worker = Program(["/usr/bin/python3", "-m", "celery", "-A", "tasks", "worker", "-c", CORES, "--without-gossip",
-                          "--without-mingle", "--without-heartbeat", "-l", "info"], folder / "celery.log", cwd=HERE, env=self.env)  # fmt: skip
-        self.programs.append(worker)
-        worker.wait_until(lambda: " ready." in worker.log.read_text(), 60)
+        self.env, self.programs = {}, []
+        start_celery(self.programs, "tasks", folder, HERE, self.env)
 
     def stop(self):
         for each in reversed(self.programs):

@@ -9,7 +9,7 @@ import pathlib
 from harness import CORES
 from harness.contender import Contender, Request
 from harness.processes import Program
-from servers.shared import KEY, sum_squares
+from servers.shared import KEY, start_celery, sum_squares
 from stack import free_port
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -161,14 +161,8 @@ class Celery(Fastapi):
     ]  # fmt: skip
 
     def start_behind(self):
-        redis = free_port()
-        self.env["REDIS_URL"] = f"redis://127.0.0.1:{redis}/0"
         self.env["C_FORCE_ROOT"] = "1"  # or Celery refuses pickle to root; only this machine can reach the broker
-        self.run(["redis-server", "--port", redis, "--bind", "127.0.0.1", "--save", "", "--dir", self.folder], "redis")
-        worker = self.run(["/usr/bin/python3", "-m", "celery", "-A", "celery_tasks", "worker", "-c", CORES,
-                           "--prefetch-multiplier", "1", "--without-gossip", "--without-mingle", "--without-heartbeat",
-                           "-l", "info"], "celery")  # fmt: skip
-        worker.wait_until(lambda: " ready." in worker.log.read_text(), 60)
+        start_celery(self.programs, "celery_tasks", self.folder, HERE, self.env, "--prefetch-multiplier", "1")
 
 
 CONTENDERS = [Inline, Silent, Threads, Processes, Celery]

@@ -53,14 +53,5 @@ static void thumbnail_webp(char *const *words)
     g_object_unref(image);
 }
 
-void loop_init(char *const *words)
-{
-    (void)words;
-    if (VIPS_INIT("loop") != 0)
-        vips_error_exit("libvips does not start");
-    vips_concurrency_set(1);
-    vips_cache_set_max(0);
-}
-
 const struct loop_case loop_cases[] = {
     {"thumbnail_jpeg", thumbnail_jpeg}, {"thumbnail_webp", thumbnail_webp}, {NULL, NULL}};

@@ -18,9 +18,9 @@ PARTS = {
     "command": [],
     "squares": [],
     "module": ["libcjson", "-ldl", "-rdynamic", *(ROOT / each for each in ("tests/unit/fake_run.c", "fcgi-app/base/error.c", "fcgi-app/base/utf8.c"))],
-    "image": ["vips"],
+    "image": ["vips", HERE / "vips.c"],
     "ocr": ["tesseract", "lept"],
-    "pdf": ["poppler-glib", "cairo", "libqpdf", "vips"],
+    "pdf": ["poppler-glib", "cairo", "libqpdf", "vips", HERE / "vips.c"],
 }  # fmt: skip
 
 

@@ -115,14 +115,5 @@ static void merge(char *const *words)
         qpdf_cleanup(&parts[count]);
 }
 
-void loop_init(char *const *words)
-{
-    (void)words;
-    if (VIPS_INIT("loop") != 0)
-        vips_error_exit("libvips does not start");
-    vips_concurrency_set(1);
-    vips_cache_set_max(0);
-}
-
 const struct loop_case loop_cases[] = {
     {"text", text}, {"render", render}, {"merge", merge}, {NULL, NULL}};

@@ -60,17 +60,21 @@ class Contender:
     npm = None  # its folder of servers/ has a package.json and a lockfile
     settings = ()  # (what, value, why: the guide that recommends it)
     port = None
+    programs = ()  # what runs of it, in the order of their start: a Program each
 
     def start(self, folder, bench):
         """Until it answers; `folder` is its own, empty."""
         raise NotImplementedError
 
     def stop(self):
-        raise NotImplementedError
+        """The programs, the last one first. It may be started again."""
+        for each in reversed(self.programs):
+            each.stop()
+        self.programs = []
 
     def roots(self):
         """Processes of which all of the contender's descend."""
-        raise NotImplementedError
+        return [each.pid for each in self.programs]
 
     def request(self, work, **params):
         """A Request; None: it cannot do that work."""

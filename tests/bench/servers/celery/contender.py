@@ -22,19 +22,10 @@ class Celery(Contender):
         ("celery worker --without-gossip --without-mingle --without-heartbeat", "one worker has nobody to talk to", "Celery, Workers Guide"),
         ("redis-server --save \"\"", "nothing is written to a disk", "Redis, Persistence"),
     ]  # fmt: skip
-    programs = ()
 
     def start(self, folder, bench):
         self.env, self.programs = {}, []
         start_celery(self.programs, "tasks", folder, HERE, self.env)
-
-    def stop(self):
-        for each in reversed(self.programs):
-            each.stop()
-        self.programs = []
-
-    def roots(self):
-        return [each.pid for each in self.programs]
 
     def measured(self, mode, count):
         done = subprocess.run(["/usr/bin/python3", "measure.py", mode, str(count)], cwd=HERE, stdout=subprocess.PIPE, text=True,

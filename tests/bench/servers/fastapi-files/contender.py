@@ -29,16 +29,11 @@ class FastapiFiles(Contender):
 
     def start(self, folder, bench):
         self.port = free_port()
-        self.program = Program(
+        program = Program(
             ["/usr/bin/python3", "-m", "uvicorn", "app:app", "--port", self.port, "--loop", "uvloop", "--http", "httptools"],
             folder / "uvicorn.log", cwd=HERE, env={"COMMANDS": json.dumps(self.commands)})  # fmt: skip
-        self.program.wait_until(lambda: "Uvicorn running on" in self.program.log.read_text(), 60)
-
-    def stop(self):
-        self.program.stop()
-
-    def roots(self):
-        return [self.program.pid]
+        self.programs = [program]
+        program.wait_until(lambda: "Uvicorn running on" in program.log.read_text(), 60)
 
     def request(self, work, **params):
         """`work` is "pool" or "command", `task` the function's or the command's name; the body is the caller's."""

@@ -31,7 +31,6 @@ class Fastapi(Contender):
     packages = (*WEB, *LIBRARIES)
     app = ""
     options = ()
-    programs = ()
 
     def start(self, folder, bench):
         self.folder, self.port = folder, free_port()
@@ -65,14 +64,6 @@ class Fastapi(Contender):
         program = Program(command, log, cwd=HERE, env=self.env)
         self.programs.append(program)
         return program
-
-    def stop(self):
-        for each in reversed(self.programs):
-            each.stop()
-        self.programs = []
-
-    def roots(self):
-        return [each.pid for each in self.programs]
 
     def use_database(self, url):
         self.stop()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """graphile-worker: jobs in PostgreSQL, computed by node. measure.mjs is its worker and its user; it runs on
-the database server of Gangsaw's stack."""
+the database server of Gangsaw's stack, and only while it is measured."""
 
 import json
 import subprocess
@@ -23,12 +23,6 @@ class GraphileWorker(Contender):
         self.url = bench.stack.database_url.replace("/gangsaw?", "/graphile?")
         if not bench.stack.sql("SELECT FROM pg_database WHERE datname = 'graphile'"):
             bench.stack.sql("CREATE DATABASE graphile")
-
-    def stop(self):
-        """It runs only while it is measured."""
-
-    def roots(self):
-        return []
 
     def measured(self, mode, count, batch):
         done = subprocess.run([node(), "measure.mjs", mode, self.url, str(count), str(batch)], cwd=self.place,

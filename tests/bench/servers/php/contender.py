@@ -69,7 +69,6 @@ class Php(Contender):
         ("nginx's access_log", "on, the default: Gangsaw's workers log each request too", "nginx, ngx_http_log_module"),
         ("nginx", "worker_processes, connections and buffers of Gangsaw's", "nginx/ of this project"),
     ]  # fmt: skip
-    programs = ()
     children = CHILDREN
 
     def start(self, folder, bench):
@@ -116,13 +115,8 @@ class Php(Contender):
             return False
 
     def stop(self):
-        for each in reversed(self.programs):
-            each.stop()
-        self.programs = []
+        super().stop()
         (self.folder / "php.sock").unlink(missing_ok=True)
-
-    def roots(self):
-        return [each.pid for each in self.programs]
 
     def use_database(self, url):
         self.stop()

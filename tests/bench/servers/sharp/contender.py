@@ -27,14 +27,9 @@ class Sharp(Contender):
         self.port = free_port()
         shutil.copy(HERE / "server.mjs", npm_folder("sharp"))  # where its imports are found
         env = {"PROCESSES": str(self.processes), **self.env}
-        self.program = Program([node(), "server.mjs", self.port], folder / "node.log", cwd=npm_folder("sharp"), env=env)
-        self.program.wait_until(lambda: self.program.log.read_text().count("listening") >= self.processes)
-
-    def stop(self):
-        self.program.stop()
-
-    def roots(self):
-        return [self.program.pid]
+        program = Program([node(), "server.mjs", self.port], folder / "node.log", cwd=npm_folder("sharp"), env=env)
+        self.programs = [program]
+        program.wait_until(lambda: program.log.read_text().count("listening") >= self.processes)
 
     def request(self, work, **params):
         if work == "empty":

@@ -16,10 +16,10 @@
 
 #define CLIENT_READERS_MAX 1024 /* whose request is being read; more stay in the backlog */
 
-/* Where a wait ends, nginx asks the pool `api` at once, and thousands may wait for one job. So many
- * go on together, which its backlog takes, the others by turns, half as fast as it answers: its
- * cores have other work too. While no more are here there are no turns: they came through `api`
- * too, and no faster can they go back. */
+/* Where a wait ends, nginx asks the pool `api` at once, and thousands may wait for one job. So a
+ * burst of them goes on together, which its backlog takes, and the others at half the rate at which
+ * it answers: its cores have other work too. As long as no more clients are here than a burst, all
+ * go on at once: they have come through `api` too, and cannot go back faster than that. */
 #define CLIENT_TURNS_BURST 64
 #define CLIENT_TURNS_PER_CORE 1000 /* a second */
 

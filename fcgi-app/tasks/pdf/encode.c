@@ -1,23 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Encodes by libvips, which Debian builds with libraries under the GPL. Its encoders pull strips of
- * a few rows, which are converted from cairo's pixels as they are pulled: there is no second copy
- * of the picture.
+ * Encodes PNG by libpng, row by row: between libvips' threads, a page of text waited for a sixth of
+ * its time. The other formats are encoded by libvips, which Debian builds with libraries under the
+ * GPL. Its encoders pull strips of a few rows. Both are given pixels that are converted from
+ * cairo's as they are wanted: there is no second copy of the picture.
  */
 #include "tasks/pdf/encode.h"
 
+#include <math.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <png.h>
 #include <vips/vips.h>
+
+#define STRIP_ROWS 16        /* of PNG, between two looks at the stop flag */
+#define PNG_CHUNK (64 << 10) /* bytes of pixels, compressed, that come at once */
 
 struct encoder {
     struct run *run;
     const struct encode_request *request;
     struct run_output *output;
     const unsigned char *pixels; /* rows of 32 bits each: alpha, red, green, blue from the top */
-    int stride, height;
+    int stride, width, height, bands;
     void (*convert)(const uint32_t *in, unsigned char *out, int width);
     bool is_stopped;
     struct error write_error; /* of run_write(), while libvips was writing */
@@ -107,6 +114,21 @@ static void to_gray_alpha(const uint32_t *in, unsigned char *out, int width)
     }
 }
 
+/* Is the run to go on? It is about to encode that row. */
+static bool goes_on(struct encoder *e, int row)
+{
+    double fraction = (double)row / e->height;
+    if (!e->is_stopped &&
+        !run_progress(e->run, e->request->begin + e->request->span * fraction, "encoding"))
+        e->is_stopped = true;
+    return !e->is_stopped;
+}
+
+static const uint32_t *pixels_of(const struct encoder *e, int row)
+{
+    return (const uint32_t *)(const void *)(e->pixels + (ptrdiff_t)row * e->stride);
+}
+
 /* vips_image_generate() callback. */
 static int generate(VipsRegion *out, void *seq, void *encoder, void *unused, gboolean *stop)
 {
@@ -116,16 +138,11 @@ static int generate(VipsRegion *out, void *seq, void *encoder, void *unused, gbo
     (void)unused;
     (void)stop;
 
-    double fraction = (double)r->top / e->height;
-    if (e->is_stopped ||
-        !run_progress(e->run, e->request->begin + e->request->span * fraction, "encoding")) {
-        e->is_stopped = true;
+    if (!goes_on(e, r->top))
         return -1;
-    }
-    for (int y = 0; y < r->height; y++) {
-        const void *row = e->pixels + (ptrdiff_t)(r->top + y) * e->stride;
-        e->convert((const uint32_t *)row + r->left, out->data + (ptrdiff_t)y * out->bpl, r->width);
-    }
+    for (int y = 0; y < r->height; y++)
+        e->convert(pixels_of(e, r->top + y) + r->left, out->data + (ptrdiff_t)y * out->bpl,
+                   r->width);
     return 0;
 }
 
@@ -138,21 +155,14 @@ static gint64 on_write(VipsTargetCustom *target, const void *bytes, gint64 size,
     return e->request->format == ENCODE_WEBP ? size : -1;
 }
 
-static VipsImage *pipeline_new(struct encoder *e, cairo_surface_t *surface)
+static VipsImage *pipeline_new(struct encoder *e)
 {
-    bool has_alpha = cairo_image_surface_get_format(surface) == CAIRO_FORMAT_ARGB32;
-    bool is_gray = e->request->is_gray;
     double pixels_per_mm = e->request->dpi / 25.4;
     VipsImage *image = vips_image_new();
 
-    e->pixels = cairo_image_surface_get_data(surface);
-    e->stride = cairo_image_surface_get_stride(surface);
-    e->height = cairo_image_surface_get_height(surface);
-    e->convert =
-        is_gray ? (has_alpha ? to_gray_alpha : to_gray) : (has_alpha ? to_rgb_alpha : to_rgb);
-    vips_image_init_fields(image, cairo_image_surface_get_width(surface), e->height,
-                           (is_gray ? 1 : 3) + has_alpha, VIPS_FORMAT_UCHAR, VIPS_CODING_NONE,
-                           is_gray ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB,
+    vips_image_init_fields(image, e->width, e->height, e->bands, VIPS_FORMAT_UCHAR,
+                           VIPS_CODING_NONE,
+                           e->bands < 3 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB,
                            pixels_per_mm, pixels_per_mm);
     if (vips_image_pipelinev(image, VIPS_DEMAND_STYLE_THINSTRIP, NULL) != 0 ||
         vips_image_generate(image, NULL, generate, NULL, e, NULL) != 0)
@@ -160,51 +170,148 @@ static VipsImage *pipeline_new(struct encoder *e, cairo_surface_t *surface)
     return image;
 }
 
-/* PNG without filters: they help photographs, and make pages of text larger and slower by half. */
 static int save(VipsImage *image, VipsTarget *target, const struct encode_request *r)
 {
-    switch (r->format) {
-    case ENCODE_JPEG:
+    if (r->format == ENCODE_JPEG)
         return vips_jpegsave_target(image, target, "Q", r->quality, "strip", TRUE,
                                     "optimize_coding", TRUE, NULL);
-    case ENCODE_WEBP:
-        return vips_webpsave_target(image, target, "Q", r->quality, "strip", TRUE, NULL);
-    default:
-        return vips_pngsave_target(image, target, "strip", TRUE, "filter",
-                                   VIPS_FOREIGN_PNG_FILTER_NONE, "compression", 6, NULL);
-    }
+    return vips_webpsave_target(image, target, "Q", r->quality, "strip", TRUE, NULL);
 }
 
-static int set_failed(const struct encoder *e, struct error *reterr)
+static int encode_by_vips(struct encoder *e, struct error *reterr)
 {
-    if (e->is_stopped)
-        return error_set(reterr, ERR_STOPPED, "The run was stopped.");
-    if (e->write_error.code != ERR_NONE) {
-        *reterr = e->write_error;
-        return -1;
+    VipsImage *image = pipeline_new(e);
+    int failed = -1;
+
+    if (image != NULL) {
+        VipsTargetCustom *target = vips_target_custom_new();
+        g_signal_connect(target, "write", G_CALLBACK(on_write), e);
+        failed = save(image, VIPS_TARGET(target), e->request);
+        g_object_unref(target);
+        g_object_unref(image);
     }
-    return error_internal(reterr, "libvips does not encode: %s", vips_error_buffer());
+    if (failed != 0)
+        error_internal(reterr, "libvips does not encode: %s", vips_error_buffer());
+    vips_error_clear();
+    vips_thread_shutdown(); /* what libvips keeps of a thread, which may be none of its own */
+    return failed;
+}
+
+/* ---- PNG */
+
+struct png_writer {
+    struct encoder *encoder;
+    png_structp png;
+    png_infop info;
+    unsigned char *row;
+    char words[128]; /* libpng's, when it gives up */
+};
+
+_Noreturn static void on_png_error(png_structp png, const char *words)
+{
+    struct png_writer *w = png_get_error_ptr(png);
+    g_strlcpy(w->words, words, sizeof(w->words));
+    png_longjmp(png, 1);
+}
+
+static void on_png_warning(png_structp png, const char *words)
+{
+    (void)png;
+    (void)words;
+}
+
+static void on_png_write(png_structp png, png_bytep bytes, size_t size)
+{
+    struct encoder *e = ((struct png_writer *)png_get_io_ptr(png))->encoder;
+    if (run_write(e->output, bytes, size, &e->write_error) != 0)
+        png_error(png, "refused");
+}
+
+static void on_png_flush(png_structp png)
+{
+    (void)png;
+}
+
+static const int png_colours[] = {[1] = PNG_COLOR_TYPE_GRAY,
+                                  [2] = PNG_COLOR_TYPE_GRAY_ALPHA,
+                                  [3] = PNG_COLOR_TYPE_RGB,
+                                  [4] = PNG_COLOR_TYPE_RGB_ALPHA};
+
+/* Without filters: they help photographs, and make pages of text larger and slower by half. */
+static void write_png_head(const struct png_writer *w)
+{
+    const struct encoder *e = w->encoder;
+    png_uint_32 pixels_per_m = (png_uint_32)lround(e->request->dpi / 0.0254);
+
+    png_set_write_fn(w->png, (void *)w, on_png_write, on_png_flush);
+    png_set_filter(w->png, PNG_FILTER_TYPE_BASE, PNG_FILTER_NONE);
+    png_set_compression_level(w->png, 6);
+    png_set_compression_buffer_size(w->png, PNG_CHUNK);
+    png_set_IHDR(w->png, w->info, (png_uint_32)e->width, (png_uint_32)e->height, 8,
+                 png_colours[e->bands], PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
+    png_set_pHYs(w->png, w->info, pixels_per_m, pixels_per_m, PNG_RESOLUTION_METER);
+    png_write_info(w->png, w->info);
+}
+
+/* What libpng calls an error comes back here a second time; nothing that changes is kept in
+ * variables. */
+static int write_png(const struct png_writer *w)
+{
+    struct encoder *e = w->encoder;
+
+    if (setjmp(png_jmpbuf(w->png)) != 0)
+        return -1;
+    write_png_head(w);
+    for (int y = 0; y < e->height; y++) {
+        if (y % STRIP_ROWS == 0 && !goes_on(e, y))
+            return -1;
+        e->convert(pixels_of(e, y), w->row, e->width);
+        png_write_row(w->png, w->row);
+    }
+    png_write_end(w->png, w->info);
+    return 0;
+}
+
+static int encode_by_png(struct encoder *e, struct error *reterr)
+{
+    struct png_writer w = {.encoder = e, .words = "out of memory"};
+
+    w.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &w, on_png_error, on_png_warning);
+    w.info = w.png != NULL ? png_create_info_struct(w.png) : NULL;
+    w.row = g_try_malloc_n((size_t)e->width, (size_t)e->bands);
+    int failed = w.info != NULL && w.row != NULL ? write_png(&w) : -1;
+    if (failed != 0)
+        error_internal(reterr, "libpng does not encode: %s", w.words);
+    png_destroy_write_struct(&w.png, &w.info);
+    g_free(w.row);
+    return failed;
 }
 
 int encode_surface(struct run *run, cairo_surface_t *surface, const struct encode_request *request,
                    struct error *reterr)
 {
+    bool has_alpha = cairo_image_surface_get_format(surface) == CAIRO_FORMAT_ARGB32;
+    bool is_gray = request->is_gray;
     struct encoder e = {.run = run,
                         .request = request,
                         .output =
-                            run_output(run, request->output, formats[request->format].media_type)};
-    VipsImage *image = pipeline_new(&e, surface);
-    int failed = -1;
+                            run_output(run, request->output, formats[request->format].media_type),
+                        .pixels = cairo_image_surface_get_data(surface),
+                        .stride = cairo_image_surface_get_stride(surface),
+                        .width = cairo_image_surface_get_width(surface),
+                        .height = cairo_image_surface_get_height(surface),
+                        .bands = (is_gray ? 1 : 3) + has_alpha};
 
-    if (image != NULL) {
-        VipsTargetCustom *target = vips_target_custom_new();
-        g_signal_connect(target, "write", G_CALLBACK(on_write), &e);
-        failed = save(image, VIPS_TARGET(target), request);
-        g_object_unref(target);
-        g_object_unref(image);
+    e.convert =
+        is_gray ? (has_alpha ? to_gray_alpha : to_gray) : (has_alpha ? to_rgb_alpha : to_rgb);
+    int failed =
+        request->format == ENCODE_PNG ? encode_by_png(&e, reterr) : encode_by_vips(&e, reterr);
+    if (e.is_stopped)
+        return error_set(reterr, ERR_STOPPED, "The run was stopped.");
+    if (e.write_error.code != ERR_NONE) {
+        *reterr = e.write_error;
+        return -1;
     }
-    int result = failed != 0 || e.write_error.code != ERR_NONE ? set_failed(&e, reterr) : 0;
-    vips_error_clear();
-    vips_thread_shutdown(); /* what libvips keeps of a thread, which may be none of its own */
-    return result;
+    return failed;
 }

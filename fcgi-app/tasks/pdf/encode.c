@@ -27,7 +27,7 @@ struct encoder {
     int stride, width, height, bands;
     void (*convert)(const uint32_t *in, unsigned char *out, int width);
     bool is_stopped;
-    struct error write_error; /* of run_write(), while libvips was writing */
+    struct error write_error; /* of run_write(), called by a library that has no word for it */
 };
 
 static const struct format {
@@ -227,6 +227,7 @@ static void on_png_write(png_structp png, png_bytep bytes, size_t size)
         png_error(png, "refused");
 }
 
+/* Without one libpng would take the writer for a FILE, if it ever flushed. */
 static void on_png_flush(png_structp png)
 {
     (void)png;

@@ -223,6 +223,7 @@ def test_a_hub_that_ends_ends_its_streams(start_stack):
     wait_until(lambda: shaken.status()["hub"] is None, what="the hub has ended")
     problem_of(shaken.get(f"/v1/jobs/{id}/events"), "unavailable", 503)
     shaken.start()
+    wait_until(lambda: shaken.status()["hub"], what="the hub is back")  # ./dev waits for the pools alone
     with Events(shaken, id, first["id"]) as events:
         assert events.answer.status_code == 200
 
